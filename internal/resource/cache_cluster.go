@@ -1,0 +1,102 @@
+package resource
+
+import "time"
+
+// TLSMode says whether clients must, may or cannot use TLS.
+type TLSMode string
+
+// The modes. The zero value is plaintext only.
+const (
+	TLSOff       TLSMode = ""
+	TLSPreferred TLSMode = "preferred"
+	TLSRequired  TLSMode = "required"
+)
+
+// CacheCluster is the API's view of a Redis or Valkey node, or of all nodes of
+// a Memcached cluster. Members of a replication group are cache clusters too.
+// Key: REGION/ID.
+type CacheCluster struct {
+	Region, ID string
+	// UID is unique over time: a cluster made again under an old id has another.
+	UID     string
+	Created time.Time
+	// Generation counts the operations that asked for work.
+	Generation int64
+	Spec       CacheClusterSpec
+	Status     CacheClusterStatus
+	Tags       map[string]string
+}
+
+// CacheClusterSpec is what is wanted. For a member of a replication group its
+// shared fields are written by the operations of the group.
+type CacheClusterSpec struct {
+	// Engine is "redis", "valkey" or "memcached"; EngineVersion is the full
+	// version as the API shows it, e.g. "7.0.7" or "1.6.17".
+	Engine, EngineVersion string
+	NodeType              string
+	// ParameterGroup is the name of the group whose values are wanted.
+	ParameterGroup   string
+	SubnetGroup      string
+	SecurityGroupIDs []string
+	Port             int
+	TLS              TLSMode
+	// ReplicationGroupID is empty for a cluster of its own.
+	ReplicationGroupID string
+	// Nodes are the nodes wanted, sorted by ID ("0001", ...).
+	Nodes []NodeSlot
+	// ConfigurationEndpoint is Memcached's.
+	ConfigurationEndpoint Endpoint
+	// MaintenanceWindow is "ddd:hh:mm-ddd:hh:mm", SnapshotWindow "hh:mm-hh:mm".
+	MaintenanceWindow, SnapshotWindow string
+	AutoMinorVersionUpgrade           bool
+	// PendingNodeType and so on are changes that wait for the maintenance window.
+	Pending PendingChanges
+	// Reboot maps node id to the number of reboots asked for so far.
+	Reboot map[string]int
+	// Change is what the latest operation began, which the derived status names
+	// until the controller has observed it: "", "modifying" or "rebooting".
+	Change string
+	// Deleting is set once and never taken back.
+	Deleting bool
+}
+
+// NodeSlot is a place for a node of a cluster.
+type NodeSlot struct {
+	// ID is "0001" and up.
+	ID       string
+	Zone     string
+	SubnetID string
+	Endpoint Endpoint
+	Created  time.Time
+}
+
+// PendingChanges wait for the maintenance window. nil means no change.
+type PendingChanges struct {
+	NodeType      *string
+	EngineVersion *string
+	NumNodes      *int
+	NodesToRemove []string
+}
+
+// IsZero reports whether nothing is pending.
+func (p PendingChanges) IsZero() bool {
+	return p.NodeType == nil && p.EngineVersion == nil && p.NumNodes == nil && len(p.NodesToRemove) == 0
+}
+
+// CacheClusterStatus is what the controller has seen.
+type CacheClusterStatus struct {
+	// ObservedGeneration is the generation that is fully carried out.
+	ObservedGeneration int64
+	// Available is set when the cluster was available for the first time.
+	Available *time.Time
+	// NodeStatus maps node id to "creating", "available", "rebooting", "deleting".
+	NodeStatus map[string]string
+	// ParameterGroup is the group whose values the nodes run with;
+	// ParameterApplyStatus is "in-sync", "applying" or "pending-reboot".
+	ParameterGroup       string
+	ParameterApplyStatus string
+	// NodesToReboot are the ids of nodes whose static parameters differ.
+	NodesToReboot []string
+	// Failure says in one sentence why the cluster cannot be made as wanted.
+	Failure string
+}

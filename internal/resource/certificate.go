@@ -1,0 +1,20 @@
+package resource
+
+import (
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+)
+
+// Certificate is a certificate authority or a server certificate of a group or
+// cluster. Key: "ca", "node-ca" or REGION/OWNERID.
+type Certificate struct {
+	// OwnerUID is the UID of the group or cluster it was issued for.
+	OwnerUID string
+	// ChainPEM is the certificate (and its issuer), KeyPEM the sealed key.
+	ChainPEM string
+	KeyPEM   core.Sealed
+	// Names are the addresses and DNS names it is valid for, sorted.
+	Names    []string
+	NotAfter time.Time
+}

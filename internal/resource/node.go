@@ -1,0 +1,94 @@
+package resource
+
+import (
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+)
+
+// Node is one engine process. Key: REGION/CLUSTERID/NODEID. Its Spec is written
+// by the controller of the cluster or group it belongs to, its Status by the
+// host controller from the runtime's reports.
+type Node struct {
+	Region, ClusterID, ID string
+	// UID is unique over time and names the node's directory.
+	UID    string
+	Spec   NodeSpec
+	Status NodeStatus
+}
+
+// Key is the node's key in the store and its id in the runtime.
+func (n *Node) Key() string { return n.Region + "/" + n.ClusterID + "/" + n.ID }
+
+// NodeSpec is how the process shall be.
+type NodeSpec struct {
+	// Generation grows with every change of this spec.
+	Generation int64
+	// Incarnation numbers the process: a higher one than that which runs means
+	// stop and start anew. An exited process stays away until its controller
+	// raises the number, because only the controller knows which role the next
+	// one may have.
+	Incarnation int
+	// Engine is "redis", "valkey" or "memcached", Version the API's version.
+	Engine, Version string
+	Endpoint        Endpoint
+	// ReplicaOf is the key of the primary's node; empty for a primary.
+	ReplicaOf string
+	// Settings are engine directives that can change while it runs;
+	// StartSettings only change together with Incarnation.
+	Settings, StartSettings map[string]string
+	// MaxClients and memory limits are among the settings.
+	Auth NodeAuth
+	// Deleted means: stop the process, remove its directory, then report gone.
+	Deleted bool
+}
+
+// NodeAuth is who may use the engine. The hidden users (admin, replication)
+// always exist beside it; their passwords are derived from GroupUID.
+type NodeAuth struct {
+	// NoPassword lets clients in without authentication.
+	NoPassword bool
+	// Digests are sealed hexadecimal SHA-256 digests of the valid tokens.
+	Digests []core.Sealed
+	// Login makes the relay log in with a hidden password for every new client
+	// connection (AUTH optional). The engine accepts the hidden password
+	// exactly while Login is set.
+	Login bool
+	// SecretsFrom is the UID that hidden passwords are derived from: the
+	// group's, or the cluster's own.
+	SecretsFrom string
+}
+
+// Phases of a node's process.
+const (
+	NodePending  = ""         // not started yet
+	NodeStarting = "starting" // process exists, does not answer yet
+	NodeRunning  = "running"  // answers
+	NodeExited   = "exited"   // the process of this incarnation has ended
+	NodeFailed   = "failed"   // could not be started; Message says why
+	NodeGone     = "gone"     // deleted: no process, no directory, no address
+)
+
+// NodeStatus is the runtime's last report. Only what changes rarely is kept
+// here; offsets are asked for when they are needed.
+type NodeStatus struct {
+	Phase       string
+	Incarnation int
+	// Generation is the highest Spec.Generation that is fully applied to the
+	// running process and its endpoint.
+	Generation int64
+	PID        int
+	Started    *time.Time
+	// Binary is the path and BinaryVersion the version that really runs.
+	Binary, BinaryVersion string
+	// Role is "master" or "slave" as the engine says; LinkUp: a replica is
+	// connected to its primary and in sync.
+	Role   string
+	LinkUp bool
+	// LoginServed: the relay logs in for new connections of this node.
+	LoginServed bool
+	// MaxClients is the real limit of client connections.
+	MaxClients int
+	// Message says why the node failed or exited.
+	Message string
+}

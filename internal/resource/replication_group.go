@@ -1,0 +1,92 @@
+package resource
+
+import (
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+)
+
+// ReplicationGroup is a primary and its replicas under one id. What its members
+// have in common (engine, node type, parameters, ports, TLS) is written to each
+// member's CacheCluster record in the same transaction. Key: REGION/ID.
+type ReplicationGroup struct {
+	Region, ID string
+	// UID is unique over time; hidden passwords are derived from it.
+	UID        string
+	Created    time.Time
+	Generation int64
+	Spec       ReplicationGroupSpec
+	Status     ReplicationGroupStatus
+	Tags       map[string]string
+}
+
+// ReplicationGroupSpec is what is wanted.
+type ReplicationGroupSpec struct {
+	Description string
+	Engine      string
+	// Members are cache cluster ids in order of creation; Members[0] is the
+	// first primary.
+	Members           []string
+	AutomaticFailover bool
+	MultiAZ           bool
+	TLS               TLSMode
+	Auth              Auth
+	// PrimaryEndpoint follows the writer, ReaderEndpoint spreads over replicas.
+	PrimaryEndpoint, ReaderEndpoint Endpoint
+	// Change: see CacheClusterSpec.Change.
+	Change string
+	// Deleting is set once. RetainPrimary keeps the primary as a cluster of its
+	// own.
+	Deleting, RetainPrimary bool
+}
+
+// ReplicationGroupStatus is what the controller has seen and decided.
+type ReplicationGroupStatus struct {
+	ObservedGeneration int64
+	Available          *time.Time
+	// Primary is the cache cluster id of the member that is, or shall become,
+	// the one that takes writes. The primary endpoint leads there as soon as
+	// the node itself reports that role.
+	Primary string
+	// Failure says why the group cannot be made; it makes "create-failed" of a
+	// group that was never available.
+	Failure string
+}
+
+// Auth is the state machine of AUTH tokens: at most two credentials, newest
+// last.
+type Auth struct {
+	Credentials []Credential
+	// Change is "ROTATING" or "SETTING" until the engines have it; then "".
+	Change string
+	// Modified is when the credentials last changed; nil if never.
+	Modified *time.Time
+}
+
+// Credential is one way to be let in.
+type Credential struct {
+	// None means: without authentication. Digest is empty then.
+	None bool
+	// Digest is the sealed hexadecimal SHA-256 of the token, which is all an
+	// engine needs; the token itself is not kept.
+	Digest core.Sealed
+}
+
+// Enabled reports whether any token is valid: AuthTokenEnabled of the API.
+func (a Auth) Enabled() bool {
+	for _, c := range a.Credentials {
+		if !c.None {
+			return true
+		}
+	}
+	return false
+}
+
+// Optional reports the state [NONE, A]: a token works, and so does none.
+func (a Auth) Optional() bool {
+	none := len(a.Credentials) == 0
+	for _, c := range a.Credentials {
+		none = none || c.None
+	}
+	return none && a.Enabled()
+}

@@ -1,0 +1,17 @@
+package resource
+
+import "github.com/larder-cache/larder/internal/store"
+
+// The tables of the store: the one list of everything that is kept.
+var (
+	VPCs              = store.NewTable[VPC]("vpcs")
+	Addresses         = store.NewTable[Address]("addresses")
+	CacheClusters     = store.NewTable[CacheCluster]("cache-clusters")
+	ReplicationGroups = store.NewTable[ReplicationGroup]("replication-groups")
+	Nodes             = store.NewTable[Node]("nodes")
+	ParameterGroups   = store.NewTable[ParameterGroup]("parameter-groups")
+	SubnetGroups      = store.NewTable[SubnetGroup]("subnet-groups")
+	Events            = store.NewTable[Event]("events")
+	AccessKeys        = store.NewTable[AccessKey]("access-keys")
+	Certificates      = store.NewTable[Certificate]("certificates")
+)

@@ -1,0 +1,147 @@
+// Package runtime is the boundary between what the controllers decide and the
+// machine that carries it out: the whole desired Document goes in, Reports come
+// out. Package local carries it out with processes of this host. The package
+// imports neither the services nor the store.
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+)
+
+// Runtime makes the world match a Document.
+//
+// Apply returns once the document is taken over, not once it is reached; it may
+// be called at any time with an equal document. A document with a Revision not
+// above the last one taken is refused with ErrStale. Nodes that are not in the
+// document are stopped and their directories removed: a document is always the
+// whole truth.
+//
+// Reports carries a report for a node each time something in it changes, the
+// latest one winning when the reader is slow; after the start one for every
+// node found. The channel is closed by Close.
+//
+// Replication asks the engine itself, at once.
+type Runtime interface {
+	Apply(ctx context.Context, doc *Document) error
+	Reports() <-chan []Report
+	Replication(ctx context.Context, node string) (Replication, error)
+}
+
+// Document is everything that shall exist on the host.
+type Document struct {
+	Revision int64
+	// Nodes are sorted by ID, Endpoints too.
+	Nodes     []Node
+	Endpoints []Endpoint
+}
+
+// Node is one engine process that shall run.
+type Node struct {
+	// ID is the store key of the node: REGION/CLUSTERID/NODEID.
+	ID string
+	// UID names the node's directories; it is never used again.
+	UID         string
+	Incarnation int
+	// Generation is echoed in the report once all of this is applied.
+	Generation int64
+	// Engine is "redis", "valkey" or "memcached"; Version is the API's.
+	Engine, Version string
+	// VPC is the private address and port, Bound where the node's clients
+	// connect on this host, Advertised what clients are told.
+	VPC, Bound, Advertised core.Endpoint
+	// Replication is where the engine's own mTLS listener is bound; zero for
+	// Memcached.
+	Replication core.Endpoint
+	// Primary is the node to replicate from: its Replication endpoint. nil for a
+	// primary.
+	Primary *core.Endpoint
+	// Settings can be changed while the engine runs, StartSettings are only read
+	// when it starts. Names and values as in the engine's configuration file
+	// (Memcached: long option names of package engine/memcached).
+	Settings, StartSettings map[string]string
+	Auth                    Auth
+}
+
+// Auth is who may use an engine.
+type Auth struct {
+	// NoPassword lets the default user in without authentication.
+	NoPassword bool
+	// Digests are the hexadecimal SHA-256 digests of the tokens.
+	Digests []string
+	// Login, if set, is the hidden second password of the default user with
+	// which the relay logs in for each new client connection.
+	Login core.Secret
+	// Admin and Replication are the passwords of the hidden users.
+	Admin, Replication core.Secret
+}
+
+// TLS of an endpoint.
+type TLS struct {
+	// Mode is "" (plaintext only), "preferred" (both on one port) or "required".
+	Mode string
+	// ChainPEM and KeyPEM are the server certificate; unused for mode "".
+	ChainPEM string
+	KeyPEM   core.Secret
+}
+
+// Endpoint is an address where clients connect, and the nodes behind it.
+type Endpoint struct {
+	// ID is "node REGION/CLUSTER/NODE", "primary REGION/GROUP",
+	// "reader REGION/GROUP" or "configuration REGION/CLUSTER".
+	ID         string
+	VPC, Bound core.Endpoint
+	// Advertised is also listened on when it differs from Bound (--advertise).
+	Advertised core.Endpoint
+	// Nodes are the node ids that new connections are spread over; none means
+	// that a client is reset at once.
+	Nodes []string
+	// CutRemoved closes connections to a node that leaves Nodes: for endpoints
+	// that follow the writer.
+	CutRemoved bool
+	TLS        TLS
+	// Login: see Auth.Login.
+	Login core.Secret
+}
+
+// Report is what is true of one node.
+type Report struct {
+	ID          string
+	Incarnation int
+	// Generation is the highest Node.Generation that is fully applied: to the
+	// process, its users and settings, and to its endpoints in the relay.
+	Generation int64
+	// Phase is one of the phases of resource.NodeStatus.
+	Phase   string
+	PID     int
+	Started time.Time
+	// Binary and BinaryVersion say what really runs.
+	Binary, BinaryVersion string
+	// Role is "master" or "slave"; LinkUp: connected to the primary, in sync.
+	Role   string
+	LinkUp bool
+	// LoginServed: new connections are logged in by the relay.
+	LoginServed bool
+	MaxClients  int
+	Message     string
+}
+
+// Replication is what an engine says of its replication.
+type Replication struct {
+	Role   string
+	LinkUp bool
+	// Offset is master_repl_offset, or slave_repl_offset on a replica.
+	Offset int64
+	// UsedMemory in bytes.
+	UsedMemory int64
+	Clients    int
+}
+
+// ErrStale refuses a document that is not newer than the last one.
+var ErrStale = staleError{}
+
+type staleError struct{}
+
+func (staleError) Error() string { return "runtime: document is older than the one in force" }
