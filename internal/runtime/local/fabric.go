@@ -1,0 +1,55 @@
+package local
+
+import (
+	"context"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// Fabric is the network in front of the engines: it listens on the endpoints'
+// addresses and carries clients to the engines' unix sockets.
+//
+// The endpoints given to Apply are always all of them, so that an endpoint left
+// out is taken away. Apply may be repeated with equal endpoints, and is called by one
+// goroutine at a time.
+type Fabric interface {
+	// Apply returns when the endpoints are in force: a connection accepted later
+	// is treated as they say. failed names the endpoints (by ID) which could not
+	// be brought about, with the reason, for example that the address is taken;
+	// the others are in force all the same. err means that nothing is known to
+	// be in force.
+	Apply(ctx context.Context, eps []Endpoint) (failed map[string]error, err error)
+	// Shutdown takes every endpoint away and ends whatever serves them.
+	Shutdown(ctx context.Context) error
+	// Close lets go of the fabric and leaves the endpoints served.
+	Close() error
+}
+
+// Endpoint is one thing that clients connect to.
+type Endpoint struct {
+	// ID is runtime.Endpoint's.
+	ID string
+	// Listen are the addresses to listen on: the bound one, and the advertised
+	// one where it differs.
+	Listen []core.Endpoint
+	// Backends are what new connections are spread over. With none, a client is
+	// reset at once.
+	Backends []Backend
+	// CutRemoved resets the connections to a backend that leaves Backends.
+	CutRemoved bool
+	TLS        runtime.TLS
+	// MaxConns is the most client connections a backend takes; 0 means no limit.
+	MaxConns int
+}
+
+// Backend is an engine that answers.
+type Backend struct {
+	// Node is the runtime.Node's ID.
+	Node string
+	// Socket is the path of the engine's unix socket.
+	Socket string
+	// Login, if set, is the password with which each new connection is logged in
+	// as the default user before the client's bytes pass.
+	Login core.Secret
+}
