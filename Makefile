@@ -1,0 +1,59 @@
+# larder: `make build` gives bin/larder, `make check` the quick verification,
+# `make test` everything.
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS     := -s -w -X github.com/larder-cache/larder/internal/cli.version=$(VERSION)
+UNIT        := ./cmd/... ./internal/...
+
+.PHONY: help build run demo check format vet staticcheck generated race tools test bench generate clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/larder
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/larder ./cmd/larder
+
+run: build ## build, install missing engines and serve
+	@scripts/install-engines.sh
+	bin/larder serve
+
+demo: build ## serve with state that goes away at the end
+	@scripts/install-engines.sh
+	bin/larder serve --ephemeral
+
+check: format vet staticcheck generated race ## formatting, analysis, house rules, unit tests with the race detector
+
+format:
+	@files=$$(git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0 gofmt -l); \
+	  if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+
+generated: generate
+	@changed=$$(git status --porcelain -- internal/aws/gen); \
+	  if [ -n "$$changed" ]; then echo "generated files differ from what is committed:"; echo "$$changed"; exit 1; fi
+
+race:
+	$(GO) test -race -short $(UNIT)
+
+tools:
+	@scripts/install-engines.sh
+	@scripts/install-test-tools.sh
+
+test: tools check ## install what is missing, check, then run every test
+	$(GO) test ./...
+
+bench: ## measure against the bare engines
+	$(GO) test -run '^$$' -bench . ./...
+
+generate: ## regenerate internal/aws/gen from the service models
+	$(GO) generate ./internal/aws/...
+
+clean: ## remove what was built
+	rm -rf bin

@@ -1,0 +1,107 @@
+// Package config is the configuration of a Larder server: one list of settings
+// that are flags, environment variables (LARDER_*) and keys of a YAML file under
+// the same names. A flag wins over the environment, the environment over the
+// file, the file over the default.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+)
+
+// Values of Config.Fabric.
+const (
+	FabricAuto      = "auto"
+	FabricKernel    = "kernel"
+	FabricUserspace = "userspace"
+)
+
+// Values of Config.EngineVersions.
+const (
+	VersionsCompatible = "compatible"
+	VersionsExact      = "exact"
+)
+
+// Config is a complete, validated configuration.
+type Config struct {
+	// DataDir holds state that must last, RunDir sockets; RunDir is short because
+	// the path of a unix socket is limited to 108 bytes. Both are absolute.
+	DataDir, RunDir string
+	// Listen is HOST:PORT of the API; port 0 takes any free one.
+	Listen string
+	// TLS serves the API over TLS, with the certificate of the deployment's own
+	// authority unless TLSCert and TLSKey name PEM files.
+	TLS             bool
+	TLSCert, TLSKey string
+	// InsecureListen permits a plaintext listener that others can reach.
+	InsecureListen bool
+	// Fabric is FabricAuto, FabricKernel or FabricUserspace.
+	Fabric string
+	// Region is where the host is, and what `larder env` prints.
+	Region string
+	// Account is the 12-digit account that owns everything.
+	Account string
+	Etcd    Etcd
+	// EngineDirs are searched for engines before PATH.
+	EngineDirs []string
+	// EngineVersions is VersionsCompatible or VersionsExact.
+	EngineVersions string
+	// Advertise is the host name or address that clients of caches are told,
+	// each endpoint with a port of Ports; empty: the endpoint's own address.
+	Advertise string
+	Ports     PortRange
+	// Ephemeral takes engines and state along when the server ends.
+	Ephemeral bool
+	LogLevel  slog.Level
+	// LogFormat is "text" or "json".
+	LogFormat string
+}
+
+// Etcd names an external etcd. Without Endpoints the server runs its own.
+type Etcd struct {
+	Endpoints                 []string
+	CAFile, CertFile, KeyFile string
+	Username, PasswordFile    string
+}
+
+// PortRange is inclusive; the zero value is no range.
+type PortRange struct{ From, To int }
+
+// IsZero reports whether there is no range.
+func (p PortRange) IsZero() bool { return p == PortRange{} }
+
+// String is "FROM-TO", or empty.
+func (p PortRange) String() string {
+	if p.IsZero() {
+		return ""
+	}
+	return strconv.Itoa(p.From) + "-" + strconv.Itoa(p.To)
+}
+
+func defaultDataDir(env Environment) string {
+	if env.UID == 0 {
+		return "/var/lib/larder"
+	}
+	if state := env.Get("XDG_STATE_HOME"); state != "" {
+		return filepath.Join(state, "larder")
+	}
+	return filepath.Join(env.Get("HOME"), ".local", "state", "larder")
+}
+
+// defaultRunDir is named after the data directory, so that the servers of two
+// data directories do not meet.
+func defaultRunDir(env Environment, dataDir string) string {
+	sum := sha256.Sum256([]byte(dataDir))
+	name := hex.EncodeToString(sum[:4])
+	if env.UID == 0 {
+		return filepath.Join("/run/larder", name)
+	}
+	if run := env.Get("XDG_RUNTIME_DIR"); run != "" {
+		return filepath.Join(run, "larder", name)
+	}
+	return filepath.Join("/tmp", "larder-"+strconv.Itoa(env.UID), name)
+}
+

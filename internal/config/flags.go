@@ -1,0 +1,159 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Environment is what the defaults and the LARDER_* variables are read from.
+type Environment struct {
+	Get func(name string) string
+	UID int
+}
+
+// OSEnvironment is that of the process.
+func OSEnvironment() Environment {
+	return Environment{Get: os.Getenv, UID: os.Geteuid()}
+}
+
+// Flags are all settings as flags, bound to one Config.
+type Flags struct {
+	env  Environment
+	all  *pflag.FlagSet
+	cfg  Config
+	file string
+}
+
+// fileFlag is the one flag that is not a setting.
+const fileFlag = "config"
+
+// NewFlags makes the flags with their defaults.
+func NewFlags(env Environment) *Flags {
+	f := &Flags{env: env, all: pflag.NewFlagSet("larder", pflag.ContinueOnError)}
+	f.cfg.LogLevel = slog.LevelInfo
+	c, fs := &f.cfg, f.all
+	fs.StringVar(&f.file, fileFlag, "", "YAML `file` with the same names as the flags")
+	fs.StringVar(&c.DataDir, "data-dir", defaultDataDir(env), "`directory` of the state")
+	fs.StringVar(&c.RunDir, "run-dir", "", "short `directory` for sockets (default: made from the data directory)")
+	fs.StringVar(&c.Listen, "listen", "127.0.0.1:4566", "`address` of the API")
+	fs.BoolVar(&c.TLS, "tls", false, "serve the API over TLS, with a certificate of the deployment's own authority")
+	fs.StringVar(&c.TLSCert, "tls-cert", "", "PEM `file` with the API's certificate chain; implies --tls")
+	fs.StringVar(&c.TLSKey, "tls-key", "", "PEM `file` with its key")
+	fs.BoolVar(&c.InsecureListen, "insecure-listen", false, "permit --listen on a non-loopback address without TLS")
+	fs.StringVar(&c.Fabric, "fabric", FabricAuto, "network of the caches: `auto|kernel|userspace`")
+	fs.StringVar(&c.Region, "region", "us-east-1", "`region` of the host and of larder env")
+	fs.StringVar(&c.Account, "account", "000000000000", "12-digit account `number` that owns everything")
+	fs.StringSliceVar(&c.Etcd.Endpoints, "etcd-endpoints", nil, "`URLs` of an external etcd")
+	fs.StringVar(&c.Etcd.CAFile, "etcd-ca", "", "PEM `file` of the external etcd's authority")
+	fs.StringVar(&c.Etcd.CertFile, "etcd-cert", "", "PEM `file` of the client certificate for etcd")
+	fs.StringVar(&c.Etcd.KeyFile, "etcd-key", "", "PEM `file` of its key")
+	fs.StringVar(&c.Etcd.Username, "etcd-user", "", "user `name` for etcd")
+	fs.StringVar(&c.Etcd.PasswordFile, "etcd-password-file", "", "`file` with the password of that user")
+	fs.StringSliceVar(&c.EngineDirs, "engine-dirs", nil, "`directories` searched for engines before PATH")
+	fs.StringVar(&c.EngineVersions, "engine-versions", VersionsCompatible, "versions offered: `compatible|exact`")
+	fs.StringVar(&c.Advertise, "advertise", "", "`host` that clients of caches are told, with --ports")
+	fs.Var((*portRange)(&c.Ports), "ports", "port `range` A-B of the advertised endpoints")
+	fs.BoolVar(&c.Ephemeral, "ephemeral", false, "take engines and state along at the end")
+	fs.Var((*logLevel)(&c.LogLevel), "log-level", "`debug|info|warn|error`")
+	fs.StringVar(&c.LogFormat, "log-format", "text", "`text|json`")
+	return f
+}
+
+// AddTo offers the named flags on a command; without names all of them.
+func (f *Flags) AddTo(fs *pflag.FlagSet, names ...string) {
+	if len(names) == 0 {
+		fs.AddFlagSet(f.all)
+		return
+	}
+	for _, name := range names {
+		fs.AddFlag(f.all.Lookup(name))
+	}
+}
+
+// Load reads the file and the environment into what the flags left open, and
+// checks the result.
+func (f *Flags) Load() (Config, error) {
+	file, err := f.readFile()
+	if err != nil {
+		return Config{}, err
+	}
+	f.all.VisitAll(func(flag *pflag.Flag) {
+		if err != nil || flag.Changed || flag.Name == fileFlag {
+			return
+		}
+		source, value := variable(flag.Name), f.env.Get(variable(flag.Name))
+		if value == "" {
+			var ok bool
+			if value, ok = file[flag.Name]; !ok {
+				return
+			}
+			source = f.file + ": " + flag.Name
+		}
+		if e := flag.Value.Set(value); e != nil {
+			err = fmt.Errorf("%s: %w", source, e)
+		}
+	})
+	if err != nil {
+		return Config{}, err
+	}
+	return f.cfg.complete(f.env)
+}
+
+// variable is the environment variable of a setting.
+func variable(name string) string {
+	return "LARDER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+type portRange PortRange
+
+// String implements pflag.Value.
+func (p *portRange) String() string { return PortRange(*p).String() }
+
+// Type implements pflag.Value.
+func (p *portRange) Type() string { return "range" }
+
+// Set implements pflag.Value.
+func (p *portRange) Set(s string) error {
+	from, to, ok := strings.Cut(s, "-")
+	if !ok {
+		return fmt.Errorf("%q is not a range like 7000-7999", s)
+	}
+	r := portRange{}
+	for _, end := range []struct {
+		text string
+		to   *int
+	}{{from, &r.From}, {to, &r.To}} {
+		n, err := strconv.Atoi(strings.TrimSpace(end.text))
+		if err != nil || n < 1 || n > 65535 {
+			return fmt.Errorf("%q is not a port", end.text)
+		}
+		*end.to = n
+	}
+	if r.To < r.From {
+		return fmt.Errorf("%q ends before it begins", s)
+	}
+	*p = r
+	return nil
+}
+
+type logLevel slog.Level
+
+// String implements pflag.Value.
+func (l *logLevel) String() string { return strings.ToLower(slog.Level(*l).String()) }
+
+// Type implements pflag.Value.
+func (l *logLevel) Type() string { return "level" }
+
+// Set implements pflag.Value.
+func (l *logLevel) Set(s string) error {
+	switch s {
+	case "debug", "info", "warn", "error":
+		return (*slog.Level)(l).UnmarshalText([]byte(s))
+	}
+	return fmt.Errorf("%q is none of debug, info, warn, error", s)
+}

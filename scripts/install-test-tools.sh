@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what the compatibility tests drive Larder with: the AWS CLI, boto3,
+# the SDK for JavaScript, redis-cli, ip and openssl. Installs only what is
+# missing; with everything in place it needs neither network nor root.
+set -euo pipefail
+# shellcheck source=scripts/apt.sh
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
+
+missing=()
+need() { # need PACKAGE TEST...
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+need awscli have aws
+need python3-boto3 python3 -c 'import boto3'
+need redis-tools have redis-cli
+need redis-tools have redis-benchmark
+need iproute2 have ip
+need openssl have openssl
+need nodejs have node
+need npm have npm
+
+if [ ${#missing[@]} -gt 0 ]; then
+  need_apt "${missing[@]}"
+  forbid_services
+  apt_update
+  apt_install "${missing[@]}"
+fi
+
+# npm writes the installed state beside the modules; a lock that is newer than
+# it has not been installed yet.
+js="$(dirname "${BASH_SOURCE[0]}")/../test/compat/js"
+if [ -e "$js/package-lock.json" ] && [ ! "$js/node_modules/.package-lock.json" -nt "$js/package-lock.json" ]; then
+  say "installing the packages of test/compat/js"
+  (cd "$js" && npm ci --no-audit --no-fund --silent && touch node_modules/.package-lock.json)
+fi
+say "all test tools are there"
