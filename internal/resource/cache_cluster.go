@@ -91,9 +91,14 @@ type CacheClusterStatus struct {
 	Available *time.Time
 	// NodeStatus maps node id to "creating", "available", "rebooting", "deleting".
 	NodeStatus map[string]string
-	// ParameterGroup is the group whose values the nodes run with;
+	// Recovering are the ids of nodes that are being brought back after their
+	// process ended by itself, sorted.
+	Recovering []string
+	// ParameterGroup is the group whose values the nodes run with, and
+	// ParameterValues are those that the user had changed in it;
 	// ParameterApplyStatus is "in-sync", "applying" or "pending-reboot".
 	ParameterGroup       string
+	ParameterValues      map[string]string
 	ParameterApplyStatus string
 	// NodesToReboot are the ids of nodes whose static parameters differ.
 	NodesToReboot []string

@@ -7,7 +7,8 @@ import (
 )
 
 // Certificate is a certificate authority or a server certificate of a group or
-// cluster. Key: "ca", "node-ca" or REGION/OWNERID.
+// cluster. Key: "ca", "node-ca" or REGION/OWNERUID (a group and a cluster may have
+// the same id).
 type Certificate struct {
 	// OwnerUID is the UID of the group or cluster it was issued for.
 	OwnerUID string

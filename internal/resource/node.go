@@ -32,6 +32,8 @@ type NodeSpec struct {
 	// Engine is "redis", "valkey" or "memcached", Version the API's version.
 	Engine, Version string
 	Endpoint        Endpoint
+	// TLS is the mode of every endpoint that leads to this node.
+	TLS TLSMode
 	// ReplicaOf is the key of the primary's node; empty for a primary.
 	ReplicaOf string
 	// Settings are engine directives that can change while it runs;
@@ -39,6 +41,12 @@ type NodeSpec struct {
 	Settings, StartSettings map[string]string
 	// MaxClients and memory limits are among the settings.
 	Auth NodeAuth
+	// Reboots is how many of the reboots asked for (CacheClusterSpec.Reboot) this
+	// incarnation has honoured.
+	Reboots int
+	// QuickExits is how many incarnations in a row, up to this one, were needed
+	// because the one before ended within seconds; it spaces out the next one.
+	QuickExits int
 	// Deleted means: stop the process, remove its directory, then report gone.
 	Deleted bool
 }
@@ -79,6 +87,8 @@ type NodeStatus struct {
 	Generation int64
 	PID        int
 	Started    *time.Time
+	// Ended is when the exit of this incarnation was noticed.
+	Ended *time.Time
 	// Binary is the path and BinaryVersion the version that really runs.
 	Binary, BinaryVersion string
 	// Role is "master" or "slave" as the engine says; LinkUp: a replica is

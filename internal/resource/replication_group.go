@@ -30,7 +30,11 @@ type ReplicationGroupSpec struct {
 	AutomaticFailover bool
 	MultiAZ           bool
 	TLS               TLSMode
-	Auth              Auth
+	// TLSBefore was the mode before the latest change of TLS, which is carried
+	// out when the generation TLSGeneration is observed.
+	TLSBefore     TLSMode
+	TLSGeneration int64
+	Auth          Auth
 	// PrimaryEndpoint follows the writer, ReaderEndpoint spreads over replicas.
 	PrimaryEndpoint, ReaderEndpoint Endpoint
 	// Change: see CacheClusterSpec.Change.
@@ -48,6 +52,11 @@ type ReplicationGroupStatus struct {
 	// the one that takes writes. The primary endpoint leads there as soon as
 	// the node itself reports that role.
 	Primary string
+	// FailoverFrom is the member that Primary takes over from, until Primary
+	// reports its role.
+	FailoverFrom string
+	// AutomaticFailover is what has been announced last.
+	AutomaticFailover bool
 	// Failure says why the group cannot be made; it makes "create-failed" of a
 	// group that was never available.
 	Failure string
