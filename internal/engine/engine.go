@@ -1,0 +1,119 @@
+// Package engine is what Larder knows of cache servers as programs: which are
+// installed, how each is started, and how it is talked to. The packages below
+// it know one protocol each; nothing above it asks for an engine's name.
+package engine
+
+import (
+	"context"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// Names of engines, as in the API.
+const (
+	Redis     = "redis"
+	Valkey    = "valkey"
+	Memcached = "memcached"
+)
+
+// Binary is an engine found on this host.
+type Binary struct {
+	// Engine is one of the names above.
+	Engine string
+	// Version is what the binary says, e.g. "7.0.15".
+	Version string
+	// Path is where it was found. It is not resolved: distributions make one
+	// program of several names and look at the name it is called by.
+	Path string
+	// Capabilities differ between builds of one version.
+	Capabilities Capabilities
+}
+
+// Capabilities are what a build of an engine can do.
+type Capabilities struct {
+	// TLS: built with TLS, which replication here needs.
+	TLS bool
+}
+
+// Place is where one process runs.
+type Place struct {
+	// Socket is the path of the unix socket to listen on.
+	Socket string
+	// Descriptors is the hard limit of open files.
+	Descriptors int
+	// Certificate is for the replication listener; zero where there is none.
+	Certificate Certificate
+}
+
+// Certificate is an identity of the internal authority.
+type Certificate struct {
+	ChainPEM string
+	KeyPEM   core.Secret
+	CAPEM    string
+}
+
+// FirstFile is the descriptor under which a process finds the first of
+// Launch.Files; the others follow it.
+const FirstFile = 4
+
+// Launch is how to start a process. What is secret is in Stdin and Files, never
+// in Args.
+type Launch struct {
+	// Args are the arguments without the program's name.
+	Args []string
+	// Stdin is the whole standard input.
+	Stdin []byte
+	// Files are contents of files that exist in memory only.
+	Files [][]byte
+}
+
+// Driver starts and opens the processes of one kind of engine. It is stateless.
+type Driver interface {
+	// Launch renders how b is started as n, with its users and its role in force
+	// from the first moment. An error means that n cannot be served by b.
+	Launch(b Binary, n *runtime.Node, p Place) (Launch, error)
+	// Open connects to a running process as n's administrator and returns once
+	// it has answered. It does not wait for a process that is not listening yet.
+	Open(ctx context.Context, socket string, n *runtime.Node) (Session, error)
+}
+
+// Session is a connection to one process, used by one goroutine at a time. After
+// an error from Converge or Observe that is not ErrBusy it must be closed.
+type Session interface {
+	// Converge makes role, users and settings those of n and reads them back. It
+	// may be repeated at will. refused says in sentences what the engine would
+	// not take, which does not keep the rest from being done.
+	Converge(ctx context.Context, n *runtime.Node) (s State, refused []string, err error)
+	// Observe asks how the engine is.
+	Observe(ctx context.Context) (State, error)
+	// Shutdown asks the process to end without keeping anything.
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// State is what an engine says of itself.
+type State struct {
+	// Role is "master" or "slave"; empty where there is no replication.
+	Role string
+	// Primary is what a replica replicates from, LinkUp whether it is connected
+	// to it and in sync.
+	Primary core.Endpoint
+	LinkUp  bool
+	// Offset is the position in the stream of writes.
+	Offset int64
+	// UsedMemory in bytes.
+	UsedMemory int64
+	// Clients are the connections of clients.
+	Clients int
+	// MaxClients is the most connections of clients that it takes.
+	MaxClients int
+}
+
+// ErrBusy says that a process lives but answers nothing else for now: it loads a
+// dataset or runs a script.
+var ErrBusy = busyError{}
+
+type busyError struct{}
+
+func (busyError) Error() string { return "engine: busy" }
