@@ -104,4 +104,3 @@ func defaultRunDir(env Environment, dataDir string) string {
 	}
 	return filepath.Join("/tmp", "larder-"+strconv.Itoa(env.UID), name)
 }
-
