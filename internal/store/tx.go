@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -58,7 +59,14 @@ func (tx *Tx) scan(prefix string, visit func(*record)) {
 	}
 }
 
+// put writes nothing where the value is there already: a reconciler that stores
+// what it found true again wakes nobody, itself least of all.
 func (tx *Tx) put(path string, raw []byte) {
+	if old := tx.base.find(path); old != nil && bytes.Equal(old.raw, raw) {
+		delete(tx.writes, path)
+		tx.find(path)
+		return
+	}
 	tx.writes[path] = &record{key: path, raw: raw}
 }
 
