@@ -7,6 +7,8 @@ package api
 import (
 	"context"
 	"net/http"
+
+	"github.com/larder-cache/larder/internal/aws/shape"
 )
 
 // Protocol is the dialect in which a service is spoken to.
@@ -51,6 +53,9 @@ type Operation struct {
 	Wrapper string
 	// Errors are the wire codes that the model declares for the action.
 	Errors []string
+	// Input is the plan of the input structure, Output that of the result, nil
+	// where the action returns nothing.
+	Input, Output *shape.Struct
 	// NewInput makes an empty input structure, a pointer.
 	NewInput func() any
 	// Call runs the implementation on what NewInput made. The result is a pointer
@@ -62,6 +67,7 @@ type Operation struct {
 func Returning[In, Out any](name, wrapper string, call func(context.Context, *In) (*Out, error), errs ...string) Operation {
 	return Operation{
 		Name: name, Wrapper: wrapper, Errors: errs,
+		Input: shape.Of[In](), Output: shape.Of[Out](),
 		NewInput: func() any { return new(In) },
 		Call: func(ctx context.Context, in any) (any, error) {
 			out, err := call(ctx, in.(*In))
@@ -79,7 +85,7 @@ func Returning[In, Out any](name, wrapper string, call func(context.Context, *In
 // Void describes an action without a result.
 func Void[In any](name string, call func(context.Context, *In) error, errs ...string) Operation {
 	return Operation{
-		Name: name, Errors: errs,
+		Name: name, Errors: errs, Input: shape.Of[In](),
 		NewInput: func() any { return new(In) },
 		Call: func(ctx context.Context, in any) (any, error) {
 			return nil, call(ctx, in.(*In))
