@@ -1,0 +1,284 @@
+// Package harness starts deployments of Larder for tests, benchmarks and the
+// demonstration: the real binary with a data directory of its own, real engines,
+// and the clients that users have. It needs no testing package, so that programs
+// can use it too; see In for tests.
+package harness
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options of a deployment. The zero value is an ordinary one.
+type Options struct {
+	// Args are added to `larder serve`.
+	Args []string
+	// Env is added to the server's environment.
+	Env []string
+	// Log receives what the server prints; nil keeps the last of it for errors.
+	Log io.Writer
+	// Dir is where data and run directories are made; empty: a temporary one.
+	Dir string
+}
+
+// Deployment is one running Larder.
+type Deployment struct {
+	Dir, DataDir, RunDir string
+	// Endpoint is the URL of the API.
+	Endpoint string
+	// Credentials are what `larder env` prints.
+	Credentials map[string]string
+
+	opts   Options
+	slot   *slot
+	binary string
+	tail   *tail
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Launch builds the binary if needed, starts a server and waits until it serves.
+func Launch(ctx context.Context, opts Options) (*Deployment, error) {
+	binary, err := Binary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir := opts.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "larder-"); err != nil {
+			return nil, err
+		}
+	}
+	sl, err := takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	d := &Deployment{
+		Dir: dir, DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"),
+		opts: opts, slot: sl, binary: binary, tail: &tail{},
+	}
+	if err := d.Start(ctx); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Start starts the server of a deployment whose server does not run.
+func (d *Deployment) Start(ctx context.Context) error {
+	args := append([]string{
+		"serve", "--data-dir", d.DataDir, "--run-dir", d.RunDir, "--listen", "127.0.0.1:0",
+		"--windows", d.slot.windows(),
+	}, d.opts.Args...)
+	cmd := exec.Command(d.binary, args...)
+	cmd.Env = append(os.Environ(), d.opts.Env...)
+	out := io.Writer(d.tail)
+	if d.opts.Log != nil {
+		out = io.MultiWriter(d.tail, d.opts.Log)
+	}
+	cmd.Stdout, cmd.Stderr = out, out
+	// The server must not get the signals that the terminal sends to a test.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := os.Remove(filepath.Join(d.DataDir, "client.json")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(exited) }()
+	d.mu.Lock()
+	d.cmd, d.exited = cmd, exited
+	d.mu.Unlock()
+	return d.ready(ctx, exited)
+}
+
+func (d *Deployment) ready(ctx context.Context, exited <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		if url, err := d.published(); err == nil && serves(ctx, url) {
+			d.Endpoint = url
+			return d.loadCredentials(ctx)
+		}
+		select {
+		case <-exited:
+			return fmt.Errorf("larder serve ended before it was ready:\n%s", d.tail)
+		case <-ctx.Done():
+			return fmt.Errorf("larder serve was not ready in time:\n%s", d.tail)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// published reads where the server says that it listens.
+func (d *Deployment) published() (string, error) {
+	b, err := os.ReadFile(filepath.Join(d.DataDir, "client.json"))
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		Endpoint string `json:"endpoint"`
+	}
+	err = json.Unmarshal(b, &c)
+	return c.Endpoint, err
+}
+
+func serves(ctx context.Context, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // only asks whether something answers
+	}}
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+func (d *Deployment) loadCredentials(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, d.binary, "env", "--data-dir", d.DataDir, "--format", "json").Output()
+	if err != nil {
+		return fmt.Errorf("larder env: %w", err)
+	}
+	d.Credentials = map[string]string{}
+	return json.Unmarshal(out, &d.Credentials)
+}
+
+// Env is the environment in which AWS's clients find this deployment.
+func (d *Deployment) Env() []string {
+	env := os.Environ()
+	for k, v := range d.Credentials {
+		env = append(env, k+"="+v)
+	}
+	return append(env, "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+}
+
+// Larder runs a command of the binary against this deployment and returns what
+// it printed.
+func (d *Deployment) Larder(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, d.binary, append(args, "--data-dir", d.DataDir)...)
+	return output(cmd)
+}
+
+// AWS runs the AWS CLI against this deployment, asking for JSON.
+func (d *Deployment) AWS(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "aws", append(args, "--output", "json", "--endpoint-url", d.Endpoint)...)
+	cmd.Env = d.Env()
+	return output(cmd)
+}
+
+func output(cmd *exec.Cmd) (string, error) {
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// CAs is the pool with the deployment's authority.
+func (d *Deployment) CAs() (*x509.CertPool, error) {
+	pem, err := os.ReadFile(filepath.Join(d.DataDir, "ca.pem"))
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("ca.pem holds no certificate")
+	}
+	return pool, nil
+}
+
+// Pid of the server, 0 when it does not run.
+func (d *Deployment) Pid() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cmd == nil {
+		return 0
+	}
+	return d.cmd.Process.Pid
+}
+
+// Kill ends the server at once, as kill -9 does; engines and relay stay.
+func (d *Deployment) Kill() { d.signal(syscall.SIGKILL) }
+
+// Stop ends the server in an orderly way; engines and relay stay.
+func (d *Deployment) Stop() { d.signal(syscall.SIGTERM) }
+
+func (d *Deployment) signal(s syscall.Signal) {
+	d.mu.Lock()
+	cmd, exited := d.cmd, d.exited
+	d.cmd = nil
+	d.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(s)
+	select {
+	case <-exited:
+	case <-time.After(20 * time.Second):
+		_ = cmd.Process.Kill()
+		<-exited
+	}
+}
+
+// Output is the last of what the server printed.
+func (d *Deployment) Output() string { return d.tail.String() }
+
+// Close takes everything down: server, engines, relay, and the directory if the
+// harness made it.
+func (d *Deployment) Close() error {
+	d.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, err := output(exec.CommandContext(ctx, d.binary, "down", "--data-dir", d.DataDir, "--run-dir", d.RunDir))
+	d.slot.release()
+	if d.opts.Dir == "" {
+		err = errors.Join(err, os.RemoveAll(d.Dir))
+	}
+	return err
+}
+
+// tail keeps the last 64 KiB written to it.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if over := len(t.b) - 1<<16; over > 0 {
+		t.b = t.b[over:]
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.b)
+}

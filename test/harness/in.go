@@ -1,0 +1,56 @@
+package harness
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// In launches a deployment that lives as long as the test, and shows the
+// server's last words when the test failed.
+func In(t testing.TB, opts Options) *Deployment {
+	t.Helper()
+	d, err := Launch(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("taking the deployment down: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the server's last words:\n%s", d.Output())
+		}
+	})
+	return d
+}
+
+// Eventually waits until check gives nil, for at most 30 s.
+func Eventually(t testing.TB, what string, check func(ctx context.Context) error) {
+	t.Helper()
+	if err := Await(t.Context(), 30*time.Second, check); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Await repeats check until it gives nil or the time is over; its error is the
+// last one of check.
+func Await(ctx context.Context, limit time.Duration, check func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var last error
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

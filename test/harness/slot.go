@@ -1,0 +1,49 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Deployments on one host must not share windows of 127.0.0.0/8. Each takes a
+// slot of four windows, above those that an ordinary deployment would use; the
+// lock of a slot's file goes with the process that holds it.
+const (
+	firstWindow   = 100
+	windowsPerOne = 8 // four windows, each even number with the odd one after it
+	slots         = (252 - firstWindow) / windowsPerOne
+)
+
+type slot struct {
+	number int
+	file   *os.File
+}
+
+func takeSlot() (*slot, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("larder-test-slots-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for n := range slots {
+		f, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(n)), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			return &slot{number: n, file: f}, nil
+		}
+		_ = f.Close()
+	}
+	return nil, errors.New("harness: all address windows are taken by other deployments")
+}
+
+// windows is the range for --windows.
+func (s *slot) windows() string {
+	from := firstWindow + s.number*windowsPerOne
+	return fmt.Sprintf("%d-%d", from, from+windowsPerOne-2)
+}
+
+func (s *slot) release() { _ = s.file.Close() }
