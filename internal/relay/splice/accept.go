@@ -1,0 +1,130 @@
+package splice
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	clientEvents = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+	engineEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	// accepts is how many clients one listener accepts before others have their turn.
+	accepts = 64
+	// acceptPause is how long nothing is accepted when the kernel has no more
+	// descriptors or memory to give.
+	acceptPause = 100 * time.Millisecond
+)
+
+// apply puts the routes in force on this loop.
+func (l *loop) apply(routes []*route) {
+	listeners := make(map[string]*listener, len(routes))
+	accepting := map[int]*listener{}
+	for _, r := range routes {
+		ls := l.listeners[r.ID]
+		if ls == nil {
+			ls = &listener{}
+		}
+		ls.route = r
+		listeners[r.ID] = ls
+		for _, fd := range r.Sockets {
+			accepting[fd] = ls
+		}
+	}
+	for id, ls := range l.listeners {
+		if listeners[id] == nil {
+			ls.route = &route{Listener: Listener{ID: id, CutRemoved: ls.route.CutRemoved}}
+		}
+	}
+	before := l.accepting
+	l.listeners, l.accepting = listeners, accepting
+	for fd := range before {
+		if accepting[fd] == nil {
+			_ = l.watch(unix.EPOLL_CTL_DEL, fd, 0, unix.EpollEvent{})
+		}
+	}
+	for fd := range accepting {
+		if before[fd] == nil && l.resume.IsZero() {
+			l.listen(fd)
+		}
+	}
+	for _, c := range l.slots {
+		if c.phase != unused && !c.allowed() {
+			l.reset(c)
+		}
+	}
+}
+
+// deafen stops watching the listening sockets.
+func (l *loop) deafen() {
+	for fd := range l.accepting {
+		_ = l.watch(unix.EPOLL_CTL_DEL, fd, 0, unix.EpollEvent{})
+	}
+	clear(l.accepting)
+}
+
+// allowed reports whether the route in force still lets the connection be.
+func (c *conn) allowed() bool {
+	r := c.ls.route
+	if c.backend != nil && r.CutRemoved && !r.has(c.backend) {
+		return false
+	}
+	return c.phase < dialing || c.tls != nil || r.Mode != Required
+}
+
+// listen watches a listening socket. Exclusive: of several loops, one wakes.
+func (l *loop) listen(fd int) {
+	err := l.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, event(int32(fd), 0, kindListener))
+	if err != nil && err != unix.EEXIST {
+		l.s.cfg.Log.Error("relay cannot watch a listener", "listener", l.accepting[fd].route.ID, "err", err)
+	}
+}
+
+func (l *loop) accept(fd int, ls *listener) {
+	for range accepts {
+		client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			l.welcome(int(client), ls)
+		case unix.EAGAIN:
+			return
+		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
+			l.pause(errno)
+			return
+		}
+		// Any other error is that of the connection, which is gone from the queue.
+	}
+}
+
+// welcome begins with a client that was accepted.
+func (l *loop) welcome(fd int, ls *listener) {
+	c := l.newConn(fd, ls)
+	if most := l.s.cfg.MaxConns; most > 0 && l.s.Open() > most || len(ls.route.backends) == 0 {
+		l.refuse(c)
+		return
+	}
+	ls.stats.Accepted++
+	if err := l.watch(unix.EPOLL_CTL_ADD, fd, clientEvents, event(c.slot, c.gen, kindClient)); err != nil {
+		l.refuse(c)
+		return
+	}
+	switch ls.route.Mode {
+	case Plain:
+		l.dial(c)
+	case Required:
+		l.deadline(c)
+	}
+}
+
+// pause stops accepting for a while: a listener with a client that cannot be
+// accepted would otherwise wake the loop without end.
+func (l *loop) pause(cause error) {
+	if !l.resume.IsZero() {
+		return
+	}
+	l.s.cfg.Log.Warn("relay cannot accept, clients wait", "err", cause, "connections", l.s.Open())
+	for fd := range l.accepting {
+		_ = l.watch(unix.EPOLL_CTL_DEL, fd, 0, unix.EpollEvent{})
+	}
+	l.resume = l.s.cfg.Clock.Now().Add(acceptPause)
+}

@@ -1,0 +1,293 @@
+package userspace
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/larder-cache/larder/internal/relay"
+)
+
+// process is a relay that runs.
+type process struct {
+	client   *relay.Client
+	version  string
+	revision int64
+	draining bool
+	// held are the addresses of the sockets that it holds.
+	held map[string]bool
+	// child: it was started here, and is to be reaped here should it end.
+	child bool
+}
+
+// took notes what the relay holds after a document.
+func (p *process) took(d relay.Document, missing []string) {
+	p.revision = d.Revision
+	p.held = map[string]bool{}
+	for _, l := range d.Listeners {
+		for _, a := range l.Addresses {
+			p.held[a] = true
+		}
+	}
+	for _, a := range missing {
+		delete(p.held, a)
+	}
+}
+
+const (
+	socketPattern = "relay-*.sock"
+	logName       = "relay.log"
+	logLimit      = 1 << 20
+	startTime     = 10 * time.Second
+	pollTime      = 2 * time.Millisecond
+)
+
+// find makes the relays of RunDir known: the one of this version that has the
+// newest document is active, any other is older.
+func (f *Fabric) find(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	for _, path := range sockets(f.cfg.RunDir) {
+		p, err := connect(ctx, path)
+		if err != nil {
+			f.cfg.Log.Warn("relay does not answer", "socket", path, "err", err)
+			continue
+		}
+		f.cfg.Log.Info("relay found", "pid", p.client.PID(), "version", p.version, "draining", p.draining)
+		f.revision = max(f.revision, p.revision)
+		switch {
+		case p.draining || p.version != f.cfg.Version:
+			f.older = append(f.older, p)
+		case f.active == nil || f.active.revision < p.revision:
+			if f.active != nil {
+				f.older = append(f.older, f.active)
+			}
+			f.active = p
+		default:
+			f.older = append(f.older, p)
+		}
+		f.watch(p)
+	}
+}
+
+// sockets are the control sockets in runDir that somebody listens on; what a
+// killed relay left behind is removed.
+func sockets(runDir string) []string {
+	all, err := filepath.Glob(filepath.Join(runDir, socketPattern))
+	if err != nil {
+		return nil // the pattern is a constant
+	}
+	return slices.DeleteFunc(all, func(path string) bool {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return false
+		}
+		defer unix.Close(fd)
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); !errors.Is(err, unix.ECONNREFUSED) {
+			return false
+		}
+		_ = os.Remove(path)
+		return true
+	})
+}
+
+// connect needs no more than the socket to know that it is the relay that made
+// it: where that one has died, nobody accepts, whoever has its pid now.
+func connect(ctx context.Context, path string) (*process, error) {
+	c, err := relay.Dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := c.Hello(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	p := &process{client: c, version: h.Version, revision: h.Revision, draining: h.Draining, held: map[string]bool{}}
+	for _, a := range h.Addresses {
+		p.held[a] = true
+	}
+	return p, nil
+}
+
+// startRelay starts a relay and makes it the active one.
+func (f *Fabric) startRelay(ctx context.Context) error {
+	path := filepath.Join(f.cfg.RunDir, "relay-"+token()+".sock")
+	pid, err := f.spawn(path)
+	if err != nil {
+		return fmt.Errorf("start relay: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		p, err := connect(ctx, path)
+		if err == nil {
+			p.child = true
+			f.active = p
+			f.watch(p)
+			f.cfg.Log.Info("relay started", "pid", pid)
+			return nil
+		}
+		if reap(pid) {
+			return fmt.Errorf("relay exits at once: %s", f.lastWords())
+		}
+		select {
+		case <-f.cfg.Clock.After(pollTime):
+		case <-ctx.Done():
+			// It ends by itself, as it gets no document.
+			return fmt.Errorf("start relay: %w", err)
+		}
+	}
+}
+
+// spawn runs the relay detached: in a session of its own, with nothing of the
+// server's but the log.
+func (f *Fabric) spawn(path string) (pid int, err error) {
+	log, err := f.openLog()
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	cmd := exec.Command(f.cfg.Exe, append(slices.Clone(f.cfg.Args), "--socket", path)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	pid = cmd.Process.Pid
+	return pid, cmd.Process.Release()
+}
+
+func (f *Fabric) openLog() (*os.File, error) {
+	path := filepath.Join(f.cfg.RunDir, logName)
+	if info, err := os.Stat(path); err == nil && info.Size() > logLimit {
+		_ = os.Truncate(path, 0)
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// lastWords is the last line of the relays' log.
+func (f *Fabric) lastWords() string {
+	text, err := os.ReadFile(filepath.Join(f.cfg.RunDir, logName))
+	if err != nil {
+		return err.Error()
+	}
+	text = bytes.TrimSpace(text)
+	return string(text[bytes.LastIndexByte(text, '\n')+1:])
+}
+
+// watch notices the end of a relay.
+func (f *Fabric) watch(p *process) {
+	second, err := relay.Dial(f.ctx, p.client.Path())
+	if err != nil {
+		f.tasks.Go(func() { f.ended(p) })
+		return
+	}
+	f.tasks.Go(func() {
+		err := second.Wait(f.ctx)
+		second.Close()
+		if err == nil {
+			f.ended(p)
+		}
+	})
+}
+
+// ended forgets a relay that is gone, and replaces the active one at once.
+func (f *Fabric) ended(p *process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	if p.child {
+		f.tasks.Go(func() { f.awaitExit(p.client.PID()) })
+	}
+	wasActive := f.active == p
+	f.forget(p)
+	for pause := restartPause; wasActive && f.asked && f.active == nil; pause = min(2*pause, restartPauseMax) {
+		f.cfg.Log.Error("relay has died, and is started again", "pid", p.client.PID())
+		_, err := f.push(f.ctx)
+		if err == nil {
+			return
+		}
+		f.cfg.Log.Error("relay does not start", "err", err)
+		f.mu.Unlock()
+		select {
+		case <-f.cfg.Clock.After(pause):
+		case <-f.ctx.Done():
+		}
+		f.mu.Lock()
+		if f.closed {
+			return
+		}
+	}
+}
+
+const (
+	restartPause    = 50 * time.Millisecond
+	restartPauseMax = 5 * time.Second
+)
+
+// forget drops what is known of a relay.
+func (f *Fabric) forget(p *process) {
+	if f.active == p {
+		f.active = nil
+	}
+	f.older = slices.DeleteFunc(f.older, func(o *process) bool { return o == p })
+	p.client.Close()
+}
+
+// awaitExit reaps a child whose sockets are closed already.
+func (f *Fabric) awaitExit(pid int) {
+	for !reap(pid) {
+		select {
+		case <-f.cfg.Clock.After(pollTime):
+		case <-f.ctx.Done():
+			return
+		}
+	}
+}
+
+// reap reports whether the child has ended.
+func reap(pid int) bool {
+	got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	return got == pid || errors.Is(err, unix.ECHILD)
+}
+
+// Stop ends every relay in runDir, with no fabric needed: for a server that is not
+// running.
+func Stop(ctx context.Context, runDir string) error {
+	var failures []error
+	for _, path := range sockets(runDir) {
+		c, err := relay.Dial(ctx, path)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		if err := c.Stop(ctx); err != nil {
+			failures = append(failures, err)
+		}
+		c.Close()
+		reap(c.PID())
+	}
+	return errors.Join(failures...)
+}
+
+func token() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
