@@ -1,0 +1,69 @@
+package cachecluster
+
+import (
+	"time"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
+	"github.com/larder-cache/larder/internal/resource"
+)
+
+// World is what one pass knows.
+type World struct {
+	Cluster *step.Cluster
+	// Certified: the certificate that the cluster needs is there.
+	Certified bool
+	Now       time.Time
+}
+
+// Plan is what leads from the world to the cluster that is wanted, one step
+// nearer. wait, if not 0, is when to look again though nothing changes.
+func Plan(w World) (plan []step.Step, wait time.Duration) {
+	if w.Cluster.Record.Spec.Deleting {
+		return remove(w.Cluster), 0
+	}
+	return converge(w)
+}
+
+func remove(c *step.Cluster) []step.Step {
+	plan, left := c.Vacate(c.NodeIDs())
+	if left > 0 {
+		return plan
+	}
+	plan = append(plan, c.Remove()...)
+	return append(plan, step.RemoveCertificate{Key: c.Record.Region + "/" + c.Record.UID})
+}
+
+func converge(w World) (plan []step.Step, wait time.Duration) {
+	c := w.Cluster
+	o := nodespec.Observation{
+		Cluster: c.Record, Leaving: c.Leaving(), Parameters: c.Parameters, Failure: c.Problem, Now: w.Now,
+	}
+	vacate, _ := c.Vacate(o.Leaving)
+	for _, slot := range c.Record.Spec.Nodes {
+		m := nodespec.Member{Slot: slot, Node: c.Nodes[slot.ID], Linked: true}
+		switch {
+		case m.Node == nil && (c.Problem != "" || !w.Certified):
+		case m.Node == nil:
+			m.Spec = nodespec.First(c.Want(slot, open(c.Record), w.Certified))
+			plan = append(plan, c.Create(slot, m.Spec))
+		case m.Node.Spec.Deleted:
+			m.Spec = m.Node.Spec
+		default:
+			want := c.Want(slot, m.Node.Spec.Auth, w.Certified)
+			restart, pause := nodespec.Restart(m.Node, want, w.Now)
+			wait = nodespec.Sooner(wait, pause)
+			m.Spec = nodespec.Next(m.Node, want, restart)
+			m.Linked = m.Node.Status.Role != "slave"
+			plan = append(plan, step.Change(m.Node, m.Spec)...)
+		}
+		o.Members = append(o.Members, m)
+	}
+	plan = append(plan, vacate...)
+	return append(plan, c.Observe(o)...), wait
+}
+
+// open lets everybody in: a cluster of its own has no tokens.
+func open(c *resource.CacheCluster) resource.NodeAuth {
+	return resource.NodeAuth{NoPassword: true, SecretsFrom: c.UID}
+}

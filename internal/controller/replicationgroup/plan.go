@@ -1,0 +1,245 @@
+package replicationgroup
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
+	"github.com/larder-cache/larder/internal/resource"
+)
+
+type cluster = step.Cluster
+
+// World is what one pass knows.
+type World struct {
+	Group *resource.ReplicationGroup
+	// Members are the clusters of Spec.Members, in that order.
+	Members []*step.Cluster
+	// Leaving are clusters that were taken out of the group to be deleted.
+	Leaving []*step.Cluster
+	// Offsets are the replication offsets by node key of those that answered
+	// when they were asked; nil: nobody was asked.
+	Offsets map[string]int64
+	// Certified: the certificate that the group needs is there.
+	Certified bool
+	Now       time.Time
+}
+
+// Decision is what a pass does.
+type Decision struct {
+	Steps []step.Step
+	// Wait, if not 0, is when to look again though nothing changes.
+	Wait time.Duration
+	// Ask are nodes whose offsets have to be known before anything is done.
+	Ask []string
+}
+
+// askAgain is the pause before replicas that gave no answer are asked again.
+// They either answer soon, or are reported as exited.
+const askAgain = 20 * time.Millisecond
+
+// Plan is what leads from the world to the group that is wanted, one step
+// nearer.
+func Plan(w World) Decision {
+	if w.Group.Spec.Deleting && w.mayRemove() {
+		return Decision{Steps: w.remove()}
+	}
+	members := w.members()
+	if len(members) == 0 {
+		return Decision{}
+	}
+	r := w.decide(members)
+	if len(r.ask) > 0 {
+		return Decision{Ask: r.ask}
+	}
+	if r.undecided {
+		return Decision{Wait: askAgain}
+	}
+	return w.converge(members, r)
+}
+
+// members pairs the clusters with their nodes.
+func (w World) members() []*member {
+	var members []*member
+	for _, c := range w.Members {
+		if len(c.Record.Spec.Nodes) == 0 {
+			continue
+		}
+		slot := c.Record.Spec.Nodes[0]
+		members = append(members, &member{cluster: c, slot: slot, node: c.Nodes[slot.ID]})
+	}
+	return members
+}
+
+// pass collects what one pass does.
+type pass struct {
+	World
+	roles
+	Decision
+	// ready: every member runs in its role with all that is wanted.
+	ready bool
+	// caughtUp: every node has its users and settings.
+	caughtUp bool
+	// failure is the first one of a member.
+	failure string
+}
+
+func (p *pass) add(steps ...step.Step) { p.Steps = append(p.Steps, steps...) }
+
+func (p *pass) event(message string) {
+	p.add(step.RecordEvent{
+		Region: p.Group.Region, SourceType: resource.SourceReplicationGroup,
+		SourceID: p.Group.ID, Message: message,
+	})
+}
+
+// converge makes, changes and restarts nodes, and says in the statuses how far
+// that is. The source comes first, so that there is something to replicate from.
+func (w World) converge(members []*member, r roles) Decision {
+	p := &pass{World: w, roles: r, ready: true, caughtUp: true}
+	p.member(r.source)
+	for _, m := range members {
+		if m != r.source {
+			p.member(m)
+		}
+	}
+	p.leave()
+	p.status()
+	return p.Decision
+}
+
+// member plans one member.
+func (p *pass) member(m *member) {
+	o := nodespec.Member{Slot: m.slot, Node: m.node}
+	auth := nodespec.Auth(p.Group.Spec.Auth, p.Group.UID)
+	want := m.Want(m.slot, auth, p.Certified)
+	if m != p.source {
+		want.ReplicaOf = p.source.key()
+	}
+	switch {
+	case m.node == nil && (m.Problem != "" || !p.Certified):
+	case m.node == nil:
+		o.Spec = nodespec.First(want)
+		p.add(m.Create(m.slot, o.Spec))
+	case m.node.Spec.Deleted:
+		o.Spec = m.node.Spec
+	default:
+		restart, wait := nodespec.Restart(m.node, want, p.Now)
+		p.Wait = nodespec.Sooner(p.Wait, wait)
+		if m == p.source && p.orphaned && (restart || m != p.lost) {
+			p.event(fmt.Sprintf("No node of replication group %s is left with its data: node %s starts empty", p.Group.ID, m.id()))
+		}
+		o.Spec = nodespec.Next(m.node, want, restart)
+		o.Linked = p.linked(m)
+		p.add(step.Change(m.node, o.Spec)...)
+	}
+	p.ready = p.ready && o.Ready()
+	p.caughtUp = p.caughtUp && o.CaughtUp()
+	observed := nodespec.Observation{
+		Cluster: m.Record, Members: []nodespec.Member{o}, Parameters: m.Parameters, Failure: m.Problem, Now: p.Now,
+	}
+	p.add(m.Observe(observed)...)
+	if p.failure == "" {
+		if status, _ := observed.Status(); status.Failure != "" {
+			p.failure = m.id() + ": " + status.Failure
+		}
+	}
+}
+
+// linked reports whether the engine of a member says that it has its role. As
+// long as another stands in for the primary, nobody does.
+func (p *pass) linked(m *member) bool {
+	s := m.node.Status
+	if p.source != p.primary {
+		return false
+	}
+	if m == p.source {
+		return s.Role == rolePrimary
+	}
+	return s.Role == roleReplica && s.LinkUp
+}
+
+// leave removes the clusters that were taken out of the group.
+func (p *pass) leave() {
+	for _, c := range p.Leaving {
+		steps, left := c.Vacate(c.NodeIDs())
+		p.add(steps...)
+		if left == 0 {
+			p.add(c.Remove()...)
+		}
+		p.ready = false
+	}
+}
+
+// status says what the group is like.
+func (p *pass) status() {
+	g := p.Group
+	s := g.Status
+	var messages []string
+	s.Failure = p.failure
+	s.Primary = p.primary.id()
+	if before := g.Status.Primary; before != "" && before != s.Primary {
+		s.FailoverFrom = before
+	}
+	if s.FailoverFrom != "" && p.primaryTookOver() {
+		message := fmt.Sprintf("Failover from primary node %s to replica node %s completed", s.FailoverFrom, s.Primary)
+		messages = append(messages, message)
+		p.add(p.primary.Event(message))
+		s.FailoverFrom = ""
+	}
+	if p.ready {
+		s.ObservedGeneration = g.Generation
+		if s.Available == nil {
+			s.Available = &p.Now
+			messages = append(messages, "Replication group "+g.ID+" created")
+		}
+		if s.AutomaticFailover != g.Spec.AutomaticFailover {
+			s.AutomaticFailover = g.Spec.AutomaticFailover
+			messages = append(messages, fmt.Sprintf("Automatic failover has been turned %s for replication group %s", onOff(s.AutomaticFailover), g.ID))
+		}
+	}
+	if changes := diffStatus(g.Status, s); len(changes) > 0 {
+		p.add(step.ChangeGroupStatus{Key: key(g), Status: s, Changes: changes})
+	}
+	if p.caughtUp && g.Spec.Auth.Change != "" {
+		p.add(step.FinishAuth{Key: key(g)})
+		messages = append(messages, "Authentication token of replication group "+g.ID+" has been changed")
+	}
+	for _, m := range messages {
+		p.event(m)
+	}
+}
+
+// primaryTookOver reports whether the node of the primary says so itself.
+func (p *pass) primaryTookOver() bool {
+	n := p.primary.node
+	return n != nil && p.source == p.primary && nodespec.CaughtUp(n) && n.Spec.ReplicaOf == "" && n.Status.Role == rolePrimary
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+func key(g *resource.ReplicationGroup) string { return g.Region + "/" + g.ID }
+
+// diffStatus names what differs between two statuses of a group. Two statuses
+// without differences are equal.
+func diffStatus(a, b resource.ReplicationGroupStatus) []string {
+	var d []string
+	add := func(differs bool, format string, args ...any) {
+		if differs {
+			d = append(d, fmt.Sprintf(format, args...))
+		}
+	}
+	add(a.Primary != b.Primary, "primary %s", b.Primary)
+	add(a.FailoverFrom != b.FailoverFrom, "failover from %q", b.FailoverFrom)
+	add(a.AutomaticFailover != b.AutomaticFailover, "automatic failover %s", onOff(b.AutomaticFailover))
+	add(a.Failure != b.Failure, "failure %q", b.Failure)
+	add(a.ObservedGeneration != b.ObservedGeneration, "observed generation %d", b.ObservedGeneration)
+	add((a.Available == nil) != (b.Available == nil), "available")
+	return d
+}

@@ -1,0 +1,153 @@
+package replicationgroup
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/resource"
+)
+
+// roles says who replicates from whom. source is the member that all others
+// replicate from; it is the primary but for the time in which a group without
+// automatic failover brings a lost primary back:
+//
+//	              source lost, others alive
+//	source = P ------------------------------> source = S, P starts as its replica
+//	    ^     (automatic failover: primary = S, done)         |
+//	    |                                                     |
+//	    +-----------------------------------------------------+
+//	                      P is in sync again
+//
+// Nobody alive: P starts empty, and the others fill from it.
+type roles struct {
+	primary, source *member
+	// lost is the member that was the source until now; nil if it still is.
+	lost *member
+	// ask are the nodes whose offsets must be known to decide; undecided, that
+	// none of them answered.
+	ask       []string
+	undecided bool
+	// orphaned: no member holds the data any more.
+	orphaned bool
+}
+
+// decide gives the roles for a world with at least one member.
+func (w World) decide(members []*member) roles {
+	r := roles{primary: byID(members, w.Group.Status.Primary)}
+	if r.primary == nil {
+		r.primary = members[0]
+	}
+	r.source = currentSource(members, r.primary)
+	if r.source != nil && !w.isLost(r.source) {
+		if r.source != r.primary && inSync(r.primary, r.source) {
+			r.source = r.primary
+		}
+		return r
+	}
+	if r.source == nil && !slices.ContainsFunc(members, func(m *member) bool { return m.node != nil }) {
+		r.source = r.primary
+		return r
+	}
+	return w.succeed(members, r)
+}
+
+// succeed chooses the source after the one that was lost.
+func (w World) succeed(members []*member, r roles) roles {
+	r.lost = r.source
+	var alive, answered []*member
+	for _, m := range members {
+		if m == r.lost || m.node == nil || !nodespec.Alive(m.node) {
+			continue
+		}
+		alive = append(alive, m)
+		if _, ok := w.Offsets[m.key()]; ok {
+			answered = append(answered, m)
+		}
+	}
+	switch {
+	case len(alive) == 0:
+		r.source, r.orphaned = r.primary, true
+		return r
+	case w.Offsets == nil:
+		for _, m := range alive {
+			r.ask = append(r.ask, m.key())
+		}
+		return r
+	case len(answered) == 0:
+		r.undecided = true
+		return r
+	}
+	r.source = slices.MinFunc(answered, func(a, b *member) int {
+		return cmp.Or(
+			-cmp.Compare(w.Offsets[a.key()], w.Offsets[b.key()]),
+			cmp.Compare(sameZone(a, r.lost), sameZone(b, r.lost)),
+			cmp.Compare(a.id(), b.id()),
+		)
+	})
+	if w.Group.Spec.AutomaticFailover {
+		r.primary = r.source
+	}
+	return r
+}
+
+// sameZone is 1 for a member in the zone of the lost one, else 0.
+func sameZone(m, lost *member) int {
+	if lost != nil && m.slot.Zone == lost.slot.Zone {
+		return 1
+	}
+	return 0
+}
+
+// isLost reports whether a source cannot go on. One that cannot be started is
+// given up only where it had been running before.
+func (w World) isLost(source *member) bool {
+	return nodespec.Exited(source.node) || w.Group.Status.Available != nil && nodespec.Failed(source.node)
+}
+
+// currentSource is the member that replicates from nobody; of several, the
+// primary. nil if there is none.
+func currentSource(members []*member, primary *member) *member {
+	var source *member
+	for _, m := range members {
+		if m.node == nil || m.node.Spec.Deleted || m.node.Spec.ReplicaOf != "" {
+			continue
+		}
+		if source == nil || m == primary {
+			source = m
+		}
+	}
+	return source
+}
+
+// inSync reports whether a member has all that source has.
+func inSync(m, source *member) bool {
+	return m.node != nil && nodespec.CaughtUp(m.node) && m.node.Spec.ReplicaOf == source.key() &&
+		m.node.Status.Role == roleReplica && m.node.Status.LinkUp
+}
+
+func byID(members []*member, id string) *member {
+	for _, m := range members {
+		if m.id() == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// The roles that engines report.
+const (
+	rolePrimary = "master"
+	roleReplica = "slave"
+)
+
+// member is a member of the group with its one node.
+type member struct {
+	*cluster
+	slot resource.NodeSlot
+	// node is nil as long as it was not made.
+	node *resource.Node
+}
+
+func (m *member) id() string  { return m.Record.ID }
+func (m *member) key() string { return m.NodeKey(m.slot.ID) }
