@@ -4,7 +4,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS     := -s -w -X github.com/larder-cache/larder/internal/cli.version=$(VERSION)
+LDFLAGS     := -s -w -X github.com/larder-cache/larder/internal/config.version=$(VERSION)
 UNIT        := ./cmd/... ./internal/...
 
 .PHONY: help build run demo check format vet staticcheck generated race tools test bench generate clean
