@@ -93,7 +93,7 @@ func (c controller) observe(r store.Reader, key string, now time.Time) (World, b
 	record := cluster.Record
 	return World{
 		Cluster:   cluster,
-		Certified: step.Certified(r, record.Region, record.UID, record.Spec.TLS, cluster.Endpoints()),
+		Certified: step.Certified(r, record.Region, record.UID, record.Spec.TLS, nodespec.ClusterEndpoints(record)),
 		Now:       now,
 	}, true
 }

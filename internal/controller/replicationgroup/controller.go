@@ -152,7 +152,7 @@ func (c controller) observe(r store.Reader, key string, leaving []string, now ti
 	for _, id := range g.Spec.Members {
 		if m := step.ReadCluster(r, c.Engines, g.Region+"/"+id); m != nil {
 			w.Members = append(w.Members, m)
-			endpoints = append(endpoints, m.Endpoints()...)
+			endpoints = append(endpoints, nodespec.ClusterEndpoints(m.Record)...)
 		}
 	}
 	for _, k := range leaving {

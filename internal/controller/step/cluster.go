@@ -107,15 +107,6 @@ func Certified(r store.Reader, region, ownerUID string, tls resource.TLSMode, en
 	return ok && slices.Equal(cert.Names, nodespec.CertificateNames(endpoints))
 }
 
-// Endpoints are all endpoints of the cluster.
-func (c *Cluster) Endpoints() []resource.Endpoint {
-	endpoints := []resource.Endpoint{c.Record.Spec.ConfigurationEndpoint}
-	for _, slot := range c.Record.Spec.Nodes {
-		endpoints = append(endpoints, slot.Endpoint)
-	}
-	return endpoints
-}
-
 // Create is the step that makes the node of a slot.
 func (c *Cluster) Create(slot resource.NodeSlot, spec resource.NodeSpec) Step {
 	return CreateNode{Region: c.Record.Region, ClusterID: c.Record.ID, ID: slot.ID, Spec: spec}

@@ -1,0 +1,240 @@
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/runtime"
+	"github.com/larder-cache/larder/internal/seal"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// Compose is everything that shall exist on the host, as the store has it, but
+// for the revision. Secrets are opened: the document never leaves the process
+// but for the engines and the relay.
+func Compose(r store.Reader, ring *seal.Ring) (*runtime.Document, error) {
+	c := &composer{reader: r, ring: ring, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
+	for _, cluster := range resource.CacheClusters.List(r, "") {
+		c.clusters[cluster.Region+"/"+cluster.ID] = cluster
+	}
+	all := resource.Nodes.List(r, "")
+	for _, n := range all {
+		c.nodes[n.Key()] = n
+	}
+	for _, n := range all {
+		if !n.Spec.Deleted {
+			c.node(n)
+		}
+	}
+	for _, g := range resource.ReplicationGroups.List(r, "") {
+		if !g.Spec.Deleting {
+			c.group(g)
+		}
+	}
+	for key, cluster := range c.clusters {
+		if !cluster.Spec.Deleting {
+			c.configuration(key, cluster)
+		}
+	}
+	slices.SortFunc(c.doc.Endpoints, func(a, b runtime.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return &c.doc, c.err
+}
+
+type composer struct {
+	reader   store.Reader
+	ring     *seal.Ring
+	nodes    map[string]*resource.Node
+	clusters map[string]*resource.CacheCluster
+	doc      runtime.Document
+	err      error
+}
+
+// node adds a node and its own endpoint.
+func (c *composer) node(n *resource.Node) {
+	e := n.Spec.Endpoint
+	out := runtime.Node{
+		ID: n.Key(), UID: n.UID,
+		Incarnation: n.Spec.Incarnation, Generation: n.Spec.Generation,
+		Engine: n.Spec.Engine, Version: n.Spec.Version,
+		VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		Replication: c.replication(n),
+		Settings:    n.Spec.Settings, StartSettings: n.Spec.StartSettings,
+		Auth: c.auth(n),
+	}
+	if n.Spec.ReplicaOf != "" {
+		out.Primary = &core.Endpoint{}
+		// A primary whose record is gone leaves its replica without a source: it
+		// must not become a primary by itself.
+		if primary := c.nodes[n.Spec.ReplicaOf]; primary != nil {
+			*out.Primary = c.replication(primary)
+		}
+	}
+	c.doc.Nodes = append(c.doc.Nodes, out)
+	c.endpoint("node "+n.Key(), e, n, n.Key())
+}
+
+// replication is where a node's own listener for its peers is: in the window
+// after the one where clients connect. A cluster with a configuration endpoint
+// has nodes that know nothing of each other, and no such listeners.
+func (c *composer) replication(n *resource.Node) core.Endpoint {
+	cluster := c.clusters[step.ClusterOfNode(n.Key())]
+	if cluster != nil && !cluster.Spec.ConfigurationEndpoint.IsZero() {
+		return core.Endpoint{}
+	}
+	bound, err := netip.ParseAddr(n.Spec.Endpoint.Bound.Address)
+	if err != nil || !bound.Is4() {
+		c.fail(fmt.Errorf("node %s: bound address %q is not IPv4", n.Key(), n.Spec.Endpoint.Bound.Address))
+		return core.Endpoint{}
+	}
+	b := bound.As4()
+	b[1]++
+	return core.Endpoint{Address: netip.AddrFrom4(b).String(), Port: n.Spec.Endpoint.VPC.Port}
+}
+
+// auth opens the secrets of a node.
+func (c *composer) auth(n *resource.Node) runtime.Auth {
+	a := runtime.Auth{
+		NoPassword:  n.Spec.Auth.NoPassword,
+		Login:       c.login(n),
+		Admin:       c.ring.Derive("admin", n.UID),
+		Replication: c.ring.Derive("replication", n.Spec.Auth.SecretsFrom),
+	}
+	for _, sealed := range n.Spec.Auth.Digests {
+		digest, err := c.ring.Unseal(sealed)
+		if err != nil {
+			c.fail(fmt.Errorf("node %s: opening a token's digest: %w", n.Key(), err))
+		}
+		a.Digests = append(a.Digests, digest.Reveal())
+	}
+	return a
+}
+
+func (c *composer) login(n *resource.Node) core.Secret {
+	if !n.Spec.Auth.Login {
+		return core.Secret{}
+	}
+	return c.ring.Derive("login", n.Spec.Auth.SecretsFrom)
+}
+
+// group adds the endpoints of a replication group.
+func (c *composer) group(g *resource.ReplicationGroup) {
+	var some, primary *resource.Node
+	var replicas []string
+	for _, id := range g.Spec.Members {
+		cluster := c.clusters[g.Region+"/"+id]
+		if cluster == nil || len(cluster.Spec.Nodes) == 0 {
+			continue
+		}
+		n := c.nodes[g.Region+"/"+id+"/"+cluster.Spec.Nodes[0].ID]
+		switch {
+		case n == nil || n.Spec.Deleted:
+			continue
+		case id == g.Status.Primary && takesWrites(n):
+			primary = n
+		case followsPrimary(n):
+			replicas = append(replicas, n.Key())
+		}
+		some = n
+	}
+	if some == nil {
+		return
+	}
+	var writers []string
+	if primary != nil {
+		writers = []string{primary.Key()}
+	}
+	readers := replicas
+	if len(readers) == 0 {
+		readers = writers
+	}
+	c.endpoint("primary "+g.Region+"/"+g.ID, g.Spec.PrimaryEndpoint, some, writers...)
+	c.doc.Endpoints[len(c.doc.Endpoints)-1].CutRemoved = true
+	c.endpoint("reader "+g.Region+"/"+g.ID, g.Spec.ReaderEndpoint, some, readers...)
+}
+
+// takesWrites: the node shall be the primary, and says itself that it is.
+func takesWrites(n *resource.Node) bool {
+	return nodespec.Alive(n) && n.Spec.ReplicaOf == "" && n.Status.Role == "master"
+}
+
+func followsPrimary(n *resource.Node) bool {
+	return nodespec.Alive(n) && n.Spec.ReplicaOf != "" && n.Status.Role == "slave" && n.Status.LinkUp
+}
+
+// configuration adds the endpoint over all nodes of a cluster that has one.
+func (c *composer) configuration(key string, cluster *resource.CacheCluster) {
+	if cluster.Spec.ConfigurationEndpoint.IsZero() {
+		return
+	}
+	var some *resource.Node
+	var alive []string
+	for _, slot := range cluster.Spec.Nodes {
+		n := c.nodes[key+"/"+slot.ID]
+		if n == nil || n.Spec.Deleted {
+			continue
+		}
+		some = n
+		if nodespec.Alive(n) {
+			alive = append(alive, n.Key())
+		}
+	}
+	if some != nil {
+		c.endpoint("configuration "+key, cluster.Spec.ConfigurationEndpoint, some, alive...)
+	}
+}
+
+// endpoint adds an endpoint that leads to nodes like n. One whose certificate is
+// not there yet leads nowhere: it must not speak plaintext meanwhile.
+func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, nodes ...string) {
+	out := runtime.Endpoint{
+		ID: id, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		Nodes: nodes, Login: c.login(n),
+	}
+	if n.Spec.TLS != resource.TLSOff {
+		tls, ok := c.tls(n)
+		if !ok {
+			out.Nodes = nil
+		}
+		out.TLS = tls
+	}
+	c.doc.Endpoints = append(c.doc.Endpoints, out)
+}
+
+// tls is the mode of a node with the certificate of its owner.
+func (c *composer) tls(n *resource.Node) (runtime.TLS, bool) {
+	cert, ok := resource.Certificates.Get(c.reader, n.Region+"/"+c.owner(n))
+	if !ok {
+		return runtime.TLS{}, false
+	}
+	key, err := c.ring.Unseal(cert.KeyPEM)
+	if err != nil {
+		c.fail(fmt.Errorf("node %s: opening the key of its certificate: %w", n.Key(), err))
+		return runtime.TLS{}, false
+	}
+	return runtime.TLS{Mode: string(n.Spec.TLS), ChainPEM: cert.ChainPEM, KeyPEM: key}, true
+}
+
+// owner is the UID of the group or cluster that a node's certificate is for.
+func (c *composer) owner(n *resource.Node) string {
+	cluster := c.clusters[step.ClusterOfNode(n.Key())]
+	if cluster == nil {
+		return ""
+	}
+	if cluster.Spec.ReplicationGroupID == "" {
+		return cluster.UID
+	}
+	g, ok := resource.ReplicationGroups.Get(c.reader, n.Region+"/"+cluster.Spec.ReplicationGroupID)
+	if !ok {
+		return ""
+	}
+	return g.UID
+}
+
+func (c *composer) fail(err error) { c.err = errors.Join(c.err, err) }
