@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -22,6 +25,8 @@ const (
 	leaseSeconds = 5
 	// dialTimeout bounds the first contact.
 	dialTimeout = 10 * time.Second
+	// probeTimeout bounds each step of finding out why that failed.
+	probeTimeout = 500 * time.Millisecond
 	// A connection that is silent is probed, so that a dead one does not hold the
 	// watch for minutes.
 	keepAliveTime, keepAliveTimeout = 10 * time.Second, 3 * time.Second
@@ -48,40 +53,50 @@ type external struct {
 // OpenExternal connects to an etcd that others may share. Transactions are
 // limited to what its --max-txn-ops says, 128 by default.
 func OpenExternal(ctx context.Context, cfg Config, log *slog.Logger) (store.Backend, error) {
-	client, err := dial(ctx, cfg, log)
+	if len(cfg.Endpoints) == 0 {
+		return nil, errors.New("etcd: no endpoints are configured")
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = defaultPrefix
+	}
+	secure, err := tlsConfig(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("etcd: connecting to %s: %w", strings.Join(cfg.Endpoints, ", "), err)
+		return nil, fmt.Errorf("etcd: %w", err)
 	}
-	prefix := cfg.Prefix
-	if prefix == "" {
-		prefix = defaultPrefix
-	}
-	e := &external{records: newRecords(client, prefix), prefix: prefix}
 	first, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if _, err := e.Head(first); err != nil {
-		_ = client.Close()
-		return nil, fmt.Errorf("etcd: connecting to %s: %w", strings.Join(cfg.Endpoints, ", "), err)
+	e, err := connect(first, cfg, secure, log)
+	if err != nil {
+		return nil, fmt.Errorf("etcd: connecting to %s: %w", strings.Join(cfg.Endpoints, ", "), errors.Join(err, diagnose(ctx, cfg.Endpoints, secure)))
 	}
 	return e, nil
 }
 
-func dial(ctx context.Context, cfg Config, log *slog.Logger) (*clientv3.Client, error) {
+// connect returns once the server has answered.
+func connect(ctx context.Context, cfg Config, secure *tls.Config, log *slog.Logger) (*external, error) {
+	client, err := dial(ctx, cfg, secure, log)
+	if err != nil {
+		return nil, err
+	}
+	e := &external{records: newRecords(client, cfg.Prefix), prefix: cfg.Prefix}
+	if _, err := e.Head(ctx); err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func dial(ctx context.Context, cfg Config, secure *tls.Config, log *slog.Logger) (*clientv3.Client, error) {
+	deadline, _ := ctx.Deadline()
 	conf := clientv3.Config{
 		Context:              context.WithoutCancel(ctx),
 		Endpoints:            cfg.Endpoints,
-		DialTimeout:          dialTimeout,
+		TLS:                  secure,
+		DialTimeout:          time.Until(deadline),
 		DialKeepAliveTime:    keepAliveTime,
 		DialKeepAliveTimeout: keepAliveTimeout,
 		Username:             cfg.Username,
 		Logger:               quietLogger(log),
-	}
-	if len(cfg.Endpoints) == 0 {
-		return nil, errors.New("no endpoints")
-	}
-	var err error
-	if conf.TLS, err = tlsConfig(cfg); err != nil {
-		return nil, err
 	}
 	if cfg.PasswordFile != "" {
 		text, err := os.ReadFile(cfg.PasswordFile)
@@ -105,6 +120,46 @@ func tlsConfig(cfg Config) (*tls.Config, error) {
 		}
 	}
 	return nil, nil
+}
+
+// diagnose finds out why no endpoint can be used, which etcd's client does not
+// tell: it only says that the time is up. nil: it is not the connection.
+func diagnose(ctx context.Context, endpoints []string, secure *tls.Config) error {
+	var errs []error
+	for _, e := range endpoints {
+		if err := probe(ctx, e, secure); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func probe(ctx context.Context, endpoint string, secure *tls.Config) error {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	if u.Scheme != "https" {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err
+	}
+	conn, err := (&tls.Dialer{Config: secure}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	// A server refuses a client's certificate after the client's handshake.
+	_ = conn.SetReadDeadline(time.Now().Add(probeTimeout))
+	_, err = conn.Read(make([]byte, 1))
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // Campaign implements store.Backend.
