@@ -14,7 +14,7 @@ const schemaKey = "schema"
 
 // upgrade brings all records from one schema version to the next. Old shapes are
 // read through a Table of map[string]any.
-type upgrade func(tx *Tx) error
+type upgrade = func(tx *Tx) error
 
 // upgrades are applied in order: the first leads from version 1 to 2.
 var upgrades []upgrade

@@ -29,7 +29,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	view     *snapshot
-	advanced chan struct{} // closed when view is replaced
+	told     Revision      // of the latest view whose changes all watchers know
+	advanced chan struct{} // closed when told grows
 	watchers map[int]func([]Change)
 	nextID   int
 
@@ -60,6 +61,7 @@ func open(ctx context.Context, b Backend, log *slog.Logger, steps []upgrade) (*S
 		backend:  b,
 		log:      log,
 		view:     newSnapshot(records, rev),
+		told:     rev,
 		advanced: make(chan struct{}),
 		watchers: map[int]func([]Change){},
 		stop:     stop,
@@ -191,13 +193,13 @@ func (s *Store) sync(ctx context.Context) (*snapshot, error) {
 	return s.wait(ctx, head)
 }
 
-// wait returns the view once it has reached a revision.
+// wait returns the view once it has reached a revision and watchers were told.
 func (s *Store) wait(ctx context.Context, rev Revision) (*snapshot, error) {
 	for {
 		s.mu.Lock()
-		view, advanced := s.view, s.advanced
+		view, told, advanced := s.view, s.told, s.advanced
 		s.mu.Unlock()
-		if view.rev >= rev {
+		if told >= rev {
 			return view, nil
 		}
 		select {
@@ -211,21 +213,23 @@ func (s *Store) wait(ctx context.Context, rev Revision) (*snapshot, error) {
 }
 
 // publish replaces the view, tells the watchers, then wakes who waits for it.
+// Only the goroutine that follows the backend calls it.
 func (s *Store) publish(next *snapshot, changes []Change) {
 	s.mu.Lock()
 	s.view = next
-	advanced := s.advanced
-	s.advanced = make(chan struct{})
-	ids := slices.Sorted(maps.Keys(s.watchers))
-	fns := make([]func([]Change), len(ids))
-	for i, id := range ids {
-		fns[i] = s.watchers[id]
-	}
-	s.mu.Unlock()
+	var fns []func([]Change)
 	if len(changes) > 0 {
-		for _, fn := range fns {
-			fn(changes)
+		for _, id := range slices.Sorted(maps.Keys(s.watchers)) {
+			fns = append(fns, s.watchers[id])
 		}
 	}
-	close(advanced)
+	s.mu.Unlock()
+	for _, fn := range fns {
+		fn(changes)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told = next.rev
+	close(s.advanced)
+	s.advanced = make(chan struct{})
 }
