@@ -64,10 +64,10 @@ func Main(ctx context.Context, o Options) error {
 	s.tasks.Go(func() { s.watchOrphan(ctx) })
 	<-ctx.Done()
 	ln.Close()
-	s.closeChannels()
-	s.tasks.Wait()
 	sp.Close()
 	s.closeHeld()
+	s.closeChannels() // last: to others it means that the relay is gone
+	s.tasks.Wait()
 	o.Log.Info("relay ends", "why", context.Cause(ctx))
 	return nil
 }

@@ -51,14 +51,18 @@ const (
 	logLimit      = 1 << 20
 	startTime     = 10 * time.Second
 	pollTime      = 2 * time.Millisecond
+	exitTries     = 1000
 )
 
-// find makes the relays of RunDir known: the one of this version that has the
-// newest document is active, any other is older.
+// find makes the relays of RunDir known that are not yet: the one of this version
+// that has the newest document is active, any other is older.
 func (f *Fabric) find(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	for _, path := range sockets(f.cfg.RunDir) {
+		if f.knows(path) {
+			continue
+		}
 		p, err := connect(ctx, path)
 		if err != nil {
 			f.cfg.Log.Warn("relay does not answer", "socket", path, "err", err)
@@ -79,6 +83,11 @@ func (f *Fabric) find(ctx context.Context) {
 		}
 		f.watch(p)
 	}
+}
+
+func (f *Fabric) knows(path string) bool {
+	at := func(p *process) bool { return p.client.Path() == path }
+	return slices.ContainsFunc(f.older, at) || f.active != nil && at(f.active)
 }
 
 // sockets are the control sockets in runDir that somebody listens on; what a
@@ -207,17 +216,12 @@ func (f *Fabric) watch(p *process) {
 
 // ended forgets a relay that is gone, and replaces the active one at once.
 func (f *Fabric) ended(p *process) {
+	f.awaitExit(p)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return
-	}
-	if p.child {
-		f.tasks.Go(func() { f.awaitExit(p.client.PID()) })
-	}
 	wasActive := f.active == p
 	f.forget(p)
-	for pause := restartPause; wasActive && f.asked && f.active == nil; pause = min(2*pause, restartPauseMax) {
+	for pause := restartPause; wasActive && f.asked && f.active == nil && !f.closed; pause = min(2*pause, restartPauseMax) {
 		f.cfg.Log.Error("relay has died, and is started again", "pid", p.client.PID())
 		_, err := f.push(f.ctx)
 		if err == nil {
@@ -230,9 +234,6 @@ func (f *Fabric) ended(p *process) {
 		case <-f.ctx.Done():
 		}
 		f.mu.Lock()
-		if f.closed {
-			return
-		}
 	}
 }
 
@@ -250,9 +251,15 @@ func (f *Fabric) forget(p *process) {
 	p.client.Close()
 }
 
-// awaitExit reaps a child whose sockets are closed already.
-func (f *Fabric) awaitExit(pid int) {
-	for !reap(pid) {
+// awaitExit waits until the process has closed all of its sockets: a dying
+// process closes them one after the other, and the addresses are wanted again.
+func (f *Fabric) awaitExit(p *process) {
+	pid := p.client.PID()
+	gone := func() bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+	if p.child {
+		gone = func() bool { return reap(pid) }
+	}
+	for tries := 0; tries < exitTries && !gone(); tries++ {
 		select {
 		case <-f.cfg.Clock.After(pollTime):
 		case <-f.ctx.Done():

@@ -110,6 +110,9 @@ func (f *Fabric) push(ctx context.Context) (failed map[string]error, err error) 
 	defer cancel()
 	f.settled = false
 	if f.active == nil {
+		f.find(ctx) // an exchange with it may only have been cut short
+	}
+	if f.active == nil {
 		if err := f.startRelay(ctx); err != nil {
 			return nil, err
 		}
