@@ -87,7 +87,8 @@ type Session interface {
 	Converge(ctx context.Context, n *runtime.Node) (s State, refused []string, err error)
 	// Observe asks how the engine is.
 	Observe(ctx context.Context) (State, error)
-	// Shutdown asks the process to end without keeping anything.
+	// Shutdown asks the process to end without keeping anything. An error means
+	// that it has to be killed.
 	Shutdown(ctx context.Context) error
 	Close() error
 }

@@ -36,6 +36,10 @@ type Document struct {
 	// Nodes are sorted by ID, Endpoints too.
 	Nodes     []Node
 	Endpoints []Endpoint
+	// Removed are ids of nodes that are deleted and whose end is still to be
+	// reported: a report with PhaseGone comes for each, also for one that never
+	// ran here.
+	Removed []string
 }
 
 // Node is one engine process that shall run.
@@ -106,6 +110,15 @@ type Endpoint struct {
 	Login core.Secret
 }
 
+// Phases of a node's process; they are those of resource.NodeStatus.
+const (
+	PhaseStarting = "starting" // process exists, does not answer yet
+	PhaseRunning  = "running"  // answers
+	PhaseExited   = "exited"   // the process of this incarnation has ended
+	PhaseFailed   = "failed"   // could not be started; Message says why
+	PhaseGone     = "gone"     // deleted: no process, no directory, no address
+)
+
 // Report is what is true of one node.
 type Report struct {
 	ID          string
@@ -113,7 +126,7 @@ type Report struct {
 	// Generation is the highest Node.Generation that is fully applied: to the
 	// process, its users and settings, and to its endpoints in the relay.
 	Generation int64
-	// Phase is one of the phases of resource.NodeStatus.
+	// Phase is one of the phases above.
 	Phase   string
 	PID     int
 	Started time.Time

@@ -6,12 +6,29 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/engine/memcached"
+	"github.com/larder-cache/larder/internal/engine/valkey"
 	"github.com/larder-cache/larder/internal/runtime"
 )
+
+// drivers are all engines that can be run.
+var drivers = map[string]engine.Driver{
+	engine.Redis:     valkey.Driver{},
+	engine.Valkey:    valkey.Driver{},
+	engine.Memcached: memcached.Driver{},
+}
 
 // NodeCA issues the certificates with which engines replicate among themselves.
 type NodeCA interface {
@@ -32,38 +49,293 @@ type Config struct {
 	NodeCA NodeCA
 	Clock  core.Clock
 	Log    *slog.Logger
-	// Ephemeral makes Close stop the engines too.
+	// Ephemeral makes Close stop the engines and the fabric too.
 	Ephemeral bool
 }
 
-// Runtime implements runtime.Runtime with processes.
-type Runtime struct{}
+// Runtime implements runtime.Runtime with processes. Each node has a goroutine
+// of its own that brings it step by step to what the last document says.
+type Runtime struct {
+	cfg         Config
+	nodesDir    string
+	boot        string
+	descriptors int
+
+	base    context.Context // does not end; for the last words of Close
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	actors  sync.WaitGroup
+	net     *network
+	reports *reports
+	closing sync.Once
+
+	mu       sync.Mutex
+	closed   bool
+	revision int64
+	nodes    map[string]*node // by uid
+}
 
 var _ runtime.Runtime = (*Runtime)(nil)
 
-var errNotYet = errors.New("local: not there yet")
+var errClosed = errors.New("local: the runtime is closed")
 
-// New adopts what runs already. Nothing is started or stopped before the first
-// document.
-func New(cfg Config) (*Runtime, error) { return nil, errNotYet }
-
-// Apply implements runtime.Runtime.
-func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error { return errNotYet }
-
-// Reports implements runtime.Runtime.
-func (r *Runtime) Reports() <-chan []runtime.Report { return nil }
-
-// Replication implements runtime.Runtime.
-func (r *Runtime) Replication(ctx context.Context, node string) (runtime.Replication, error) {
-	return runtime.Replication{}, errNotYet
+// New adopts what runs already and ends processes that are not known. Nothing
+// is started, stopped or taken out of service before the first document. The
+// runtime lives until Close, not until ctx ends.
+func New(ctx context.Context, cfg Config) (*Runtime, error) {
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := nodesDir(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("local: %w", err)
+	}
+	if err := os.MkdirAll(cfg.RunDir, 0o700); err != nil {
+		return nil, fmt.Errorf("local: %w", err)
+	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return nil, fmt.Errorf("local: limit of open files: %w", err)
+	}
+	base := context.WithoutCancel(ctx)
+	ctx, cancel := context.WithCancel(base)
+	r := &Runtime{
+		cfg: cfg, nodesDir: nodes, boot: boot, descriptors: int(min(files.Max, 1<<20)),
+		base: base, ctx: ctx, cancel: cancel, reports: newReports(), nodes: make(map[string]*node),
+	}
+	r.net = newNetwork(cfg.Fabric, cfg.Clock, cfg.Log, r.wakeAll)
+	if err := r.adopt(); err != nil {
+		cancel()
+		r.reports.close()
+		return nil, err
+	}
+	go r.net.run(ctx)
+	for _, n := range r.nodes {
+		r.actors.Go(n.run)
+	}
+	return r, nil
 }
 
-// Shutdown stops every engine and the fabric, then closes the runtime.
-func (r *Runtime) Shutdown(ctx context.Context) error { return errNotYet }
+// adopt makes a node of each directory, with its process if that runs.
+func (r *Runtime) adopt() error {
+	dirs, err := os.ReadDir(r.nodesDir)
+	if err != nil {
+		return fmt.Errorf("local: %w", err)
+	}
+	known := make(map[int]bool)
+	for _, d := range dirs {
+		if !uidForm.MatchString(d.Name()) {
+			continue
+		}
+		n := newNode(r, d.Name())
+		r.nodes[n.uid] = n
+		rec := readRecord(n.dir)
+		if rec == nil {
+			continue
+		}
+		n.id, n.rec = rec.ID, *rec
+		p, err := rec.process(r.boot)
+		if err != nil && !errors.Is(err, errNoProcess) {
+			return fmt.Errorf("local: node %s: %w", rec.ID, err)
+		}
+		n.proc, n.away = p, p == nil && rec.Ready
+		if p != nil {
+			known[p.pid] = true
+			r.cfg.Log.Info("engine found running", "node", n.id, "pid", p.pid)
+		}
+		if p != nil && rec.Ready {
+			r.net.setBackend(n.id, backend{uid: n.uid, socket: n.socket, maxClients: rec.MaxClients})
+		}
+	}
+	lost, err := killStrays(r.nodesDir, known)
+	if err != nil {
+		return fmt.Errorf("local: look for lost processes: %w", err)
+	}
+	if lost > 0 {
+		r.cfg.Log.Warn("ended processes of an interrupted start", "count", lost)
+	}
+	return nil
+}
 
-// Close lets go of the engines and leaves them running.
-func (r *Runtime) Close() error { return errNotYet }
+// uidForm keeps a uid from being any other path.
+var uidForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// Stop ends every engine that runs from these directories, for when no Runtime
-// does. It returns how many there were.
-func Stop(ctx context.Context, dataDir, runDir string) (int, error) { return 0, errNotYet }
+// Apply implements runtime.Runtime. The document must not be changed any more.
+func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(doc.Nodes))
+	ids := make(map[string]bool, len(doc.Nodes))
+	for _, n := range doc.Nodes {
+		if !uidForm.MatchString(n.UID) || seen[n.UID] || ids[n.ID] {
+			return fmt.Errorf("local: node %q: uid %q is odd or there twice", n.ID, n.UID)
+		}
+		seen[n.UID], ids[n.ID] = true, true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errClosed
+	}
+	if doc.Revision <= r.revision {
+		return runtime.ErrStale
+	}
+	if r.revision == 0 {
+		for i := range doc.Nodes {
+			r.net.adoptLogin(doc.Nodes[i].ID, doc.Nodes[i].UID, doc.Nodes[i].Auth.Login)
+		}
+	}
+	r.revision = doc.Revision
+	version := r.net.setEndpoints(doc.Endpoints)
+	for i := range doc.Nodes {
+		want := &doc.Nodes[i]
+		n := r.nodes[want.UID]
+		if n == nil {
+			n = newNode(r, want.UID)
+			n.id = want.ID
+			r.nodes[want.UID] = n
+			n.want(want, version)
+			r.actors.Go(n.run)
+			continue
+		}
+		n.want(want, version)
+	}
+	for uid, n := range r.nodes {
+		if !seen[uid] {
+			n.want(nil, version)
+		}
+	}
+	for _, id := range doc.Removed {
+		if !r.hasID(id) {
+			r.reports.put(goneReport(id))
+		}
+	}
+	return nil
+}
+
+// hasID reports whether a node of that id is there; r.mu is held.
+func (r *Runtime) hasID(id string) bool {
+	for _, n := range r.nodes {
+		if n.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// forget takes a removed node out and reports it gone, unless another one
+// goes by its id by now.
+func (r *Runtime) forget(n *node) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.nodes, n.uid)
+	if n.id != "" && !r.hasID(n.id) {
+		r.reports.put(goneReport(n.id))
+	}
+}
+
+func (r *Runtime) wakeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.nodes {
+		n.poke()
+	}
+}
+
+// Reports implements runtime.Runtime.
+func (r *Runtime) Reports() <-chan []runtime.Report { return r.reports.out }
+
+// Replication implements runtime.Runtime.
+func (r *Runtime) Replication(ctx context.Context, id string) (runtime.Replication, error) {
+	r.mu.Lock()
+	var found *node
+	for _, n := range r.nodes {
+		if n.id == id && n.wanted() != nil {
+			found = n
+		}
+	}
+	r.mu.Unlock()
+	if found == nil {
+		return runtime.Replication{}, fmt.Errorf("local: no node %s", id)
+	}
+	return found.ask(ctx)
+}
+
+// primaryReady reports whether the node that replicates from this endpoint can be
+// followed: it runs as a primary, or it is not ours to know.
+func (r *Runtime) primaryReady(ep core.Endpoint) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.nodes {
+		want := n.wanted()
+		if want == nil || want.Replication != ep {
+			continue
+		}
+		rep, ok := r.reports.get(n.id)
+		return ok && rep.Role == "master" && rep.PID != 0
+	}
+	return true
+}
+
+// Close lets go of the engines and leaves them running, or stops them if the
+// runtime is ephemeral.
+func (r *Runtime) Close() error {
+	if r.cfg.Ephemeral {
+		return r.Shutdown(r.base)
+	}
+	return r.finish(func() error { return r.cfg.Fabric.Close() })
+}
+
+// Shutdown stops every engine and the fabric, and closes the runtime. The
+// directories stay: later the nodes are found exited.
+func (r *Runtime) Shutdown(ctx context.Context) error {
+	return r.finish(func() error {
+		_, err := killStrays(r.nodesDir, nil)
+		return errors.Join(err, r.cfg.Fabric.Shutdown(ctx), r.cfg.Fabric.Close())
+	})
+}
+
+// finish ends all goroutines, and calls last before nobody hears of anything any
+// more.
+func (r *Runtime) finish(last func() error) (err error) {
+	r.closing.Do(func() {
+		r.mu.Lock()
+		r.closed = true
+		r.mu.Unlock()
+		r.cancel()
+		r.actors.Wait()
+		<-r.net.done
+		err = last()
+		r.reports.close()
+	})
+	return err
+}
+
+// Stop ends every engine of these directories, for when no Runtime runs, and
+// gives how many there were.
+func Stop(dataDir, runDir string) (int, error) {
+	nodes, err := nodesDir(dataDir)
+	if err != nil {
+		return 0, fmt.Errorf("local: %w", err)
+	}
+	stopped, err := killStrays(nodes, nil)
+	if err != nil {
+		return stopped, fmt.Errorf("local: %w", err)
+	}
+	dirs, err := os.ReadDir(nodes)
+	if err != nil {
+		return stopped, fmt.Errorf("local: %w", err)
+	}
+	for _, d := range dirs {
+		_ = os.Remove(socketPath(runDir, d.Name()))
+	}
+	return stopped, nil
+}
+
+// socketPath is where an engine listens for Larder and its relay.
+func socketPath(runDir, uid string) string { return filepath.Join(runDir, uid+".sock") }
+
+// sameNode reports whether two documents want the same of a node.
+func sameNode(a, b *runtime.Node) bool { return reflect.DeepEqual(a, b) }

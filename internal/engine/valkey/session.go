@@ -1,0 +1,186 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// session implements engine.Session.
+type session struct {
+	conn *conn
+	// hz is the rate of the engine's own chores as last set here; see pace.
+	hz int
+	// auth and settings are what is in force, nil before the first Converge.
+	auth     *runtime.Auth
+	settings map[string]string
+}
+
+// Open implements engine.Driver.
+func (Driver) Open(ctx context.Context, socket string, n *runtime.Node) (engine.Session, error) {
+	c, err := dial(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	replies, err := c.pipeline(ctx, []string{"AUTH", adminUser, n.Auth.Admin.Reveal()}, []string{"PING"})
+	if err == nil {
+		err = replies[0].failure()
+	}
+	if err == nil {
+		// An engine that loads or runs a script is there all the same.
+		if err = busy(replies[1].failure()); errors.Is(err, engine.ErrBusy) {
+			err = nil
+		}
+	}
+	if err != nil {
+		_ = c.close()
+		return nil, fmt.Errorf("valkey: log in: %w", err)
+	}
+	return &session{conn: c}, nil
+}
+
+// Close implements engine.Session.
+func (s *session) Close() error { return s.conn.close() }
+
+// Shutdown implements engine.Session.
+func (s *session) Shutdown(ctx context.Context) error {
+	// Success is that the connection ends without an answer.
+	if _, err := s.conn.do(ctx, "SHUTDOWN", "NOSAVE"); errors.As(err, new(refusal)) {
+		return fmt.Errorf("valkey: shut down: %w", err)
+	}
+	return nil
+}
+
+// Converge implements engine.Session. The role comes first, since a promotion is
+// what somebody waits for.
+func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, []string, error) {
+	state, err := s.setRole(ctx, n.Primary)
+	if err != nil {
+		return engine.State{}, nil, busy(err)
+	}
+	if s.auth == nil || !equalAuth(*s.auth, n.Auth) {
+		us, err := users(n.Auth)
+		if err != nil {
+			return engine.State{}, nil, err
+		}
+		if err := s.setUsers(ctx, us); err != nil {
+			return engine.State{}, nil, busy(err)
+		}
+		auth := n.Auth
+		s.auth = &auth
+	}
+	want := maps.Clone(n.Settings)
+	if want == nil {
+		want = make(map[string]string)
+	}
+	want["masteruser"], want["masterauth"] = replicationUser, n.Auth.Replication.Reveal()
+	if s.settings != nil && maps.Equal(s.settings, want) {
+		return state, nil, nil
+	}
+	refused, err := s.setSettings(ctx, want)
+	if err != nil {
+		return engine.State{}, nil, busy(err)
+	}
+	s.settings = nil
+	if len(refused) == 0 {
+		s.settings = want
+	}
+	return state, refused, nil
+}
+
+func equalAuth(a, b runtime.Auth) bool {
+	if a.NoPassword != b.NoPassword || len(a.Digests) != len(b.Digests) {
+		return false
+	}
+	for i := range a.Digests {
+		if a.Digests[i] != b.Digests[i] {
+			return false
+		}
+	}
+	return a.Login.Equal(b.Login) && a.Admin.Equal(b.Admin) && a.Replication.Equal(b.Replication)
+}
+
+// setRole makes the engine a primary, or a replica of primary, and reads back
+// that it is.
+func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.State, error) {
+	state, err := s.observe(ctx)
+	if err != nil || isRole(state, primary) {
+		return state, err
+	}
+	host, port := "NO", "ONE"
+	if primary != nil {
+		host, port = primary.Address, strconv.Itoa(primary.Port)
+	}
+	if _, err := s.conn.do(ctx, "REPLICAOF", host, port); err != nil {
+		return state, fmt.Errorf("valkey: change the role: %w", err)
+	}
+	if state, err = s.observe(ctx); err != nil {
+		return state, err
+	}
+	if !isRole(state, primary) {
+		return state, errors.New("valkey: the role is not as it was set")
+	}
+	return state, nil
+}
+
+func isRole(s engine.State, primary *core.Endpoint) bool {
+	if primary == nil {
+		return s.Role == "master"
+	}
+	return s.Role == "slave" && s.Primary == *primary
+}
+
+// Observe implements engine.Session.
+func (s *session) Observe(ctx context.Context) (engine.State, error) {
+	state, err := s.observe(ctx)
+	if err == nil {
+		err = s.pace(ctx, state.Clients > 0)
+	}
+	return state, busy(err)
+}
+
+func (s *session) observe(ctx context.Context) (engine.State, error) {
+	r, err := s.conn.do(ctx, "INFO", "clients", "memory", "replication")
+	if err != nil {
+		return engine.State{}, fmt.Errorf("valkey: ask for the state: %w", err)
+	}
+	return stateFrom(parseInfo(r.text)), nil
+}
+
+// pace makes an engine without clients do its chores once a second instead of
+// ten times, which is nearly all that an idle one costs. With clients it must not
+// stay so: the time that one round of expiring keys may take is a quarter of
+// the interval, and clients wait for it.
+func (s *session) pace(ctx context.Context, clients bool) error {
+	hz := 1
+	if clients {
+		hz = 10
+	}
+	if s.hz == hz {
+		return nil
+	}
+	if _, err := s.conn.do(ctx, "CONFIG", "SET", "hz", strconv.Itoa(hz)); err != nil {
+		return fmt.Errorf("valkey: set the pace: %w", err)
+	}
+	s.hz = hz
+	return nil
+}
+
+// busy turns the answers of an engine that lives but does not serve at the
+// moment into ErrBusy, and leaves other errors as they are.
+func busy(err error) error {
+	var r refusal
+	if errors.As(err, &r) {
+		switch r.code() {
+		case "LOADING", "BUSY":
+			return fmt.Errorf("%w: %s", engine.ErrBusy, r.text)
+		}
+	}
+	return err
+}

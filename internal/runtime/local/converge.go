@@ -1,0 +1,175 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// converge makes an engine that answers what is wanted, puts it in service and
+// looks after it.
+func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) time.Duration {
+	now := n.rt.cfg.Clock.Now()
+	if wait := n.retryAt.Sub(now); wait > 0 {
+		return wait
+	}
+	if !n.done {
+		if wait := n.inOrder(ctx, want); wait > 0 {
+			return wait
+		}
+		state, refused, err := n.session.Converge(ctx, want)
+		if err != nil {
+			return n.sessionFailed(err)
+		}
+		n.state, n.refused, n.done = state, refused, true
+		n.serve(want, version)
+		n.planLook(want)
+	} else if !now.Before(n.lookAt) {
+		if err := n.look(ctx, want); err != nil {
+			return n.sessionFailed(err)
+		}
+		if !n.done {
+			return 0
+		}
+	}
+	n.complete(want)
+	n.report(n.phase())
+	return n.lookAt.Sub(n.rt.cfg.Clock.Now())
+}
+
+// inOrder sees to what has to be true before the engine is changed, and gives
+// how long to wait for it.
+func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
+	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
+	if n.state.Role != "" && !follows {
+		if wait := n.awaitPrimary(want); wait > 0 {
+			return wait
+		}
+	}
+	return n.fence(ctx, want)
+}
+
+// fence makes sure that the relay logs clients in before the engine begins to
+// ask for it, so that no client is refused on the way: first the fabric, then a
+// fresh connection that the engine answers, since those that were accepted before it
+// are through by then. The way back needs no fence: the engine stops asking
+// before the relay stops answering.
+func (n *node) fence(ctx context.Context, want *runtime.Node) time.Duration {
+	login := want.Auth.Login
+	if login.IsZero() || login.Equal(n.fenced) {
+		return 0
+	}
+	if n.rec.Ready {
+		version := n.rt.net.setBackend(n.id, n.backend(login))
+		if ok, _ := n.rt.net.reached(version, n.id); !ok {
+			return never // the network wakes the node
+		}
+		s, err := n.driver.Open(ctx, n.socket, want)
+		if err != nil {
+			return n.sessionFailed(err)
+		}
+		_ = s.Close()
+	}
+	n.fenced = login
+	return 0
+}
+
+func (n *node) backend(login core.Secret) backend {
+	return backend{uid: n.uid, socket: n.socket, login: login, maxClients: n.rec.MaxClients}
+}
+
+// serve puts the engine in service; from then on its end is an exit.
+func (n *node) serve(want *runtime.Node, version int64) {
+	n.failures, n.trouble = 0, ""
+	if !n.rec.Ready || n.rec.MaxClients != n.state.MaxClients {
+		n.rec.Ready, n.rec.MaxClients = true, n.state.MaxClients
+		n.keep()
+	}
+	n.fenced = want.Auth.Login
+	n.served = max(version, n.rt.net.setBackend(n.id, n.backend(want.Auth.Login)))
+}
+
+// keep writes the record. If it cannot be, a later Larder knows less, which is no
+// reason to stop serving.
+func (n *node) keep() {
+	if err := n.rec.write(n.dir); err != nil {
+		n.trouble = err.Error()
+		n.log.Error("record of a process cannot be kept", "node", n.id, "error", err)
+	}
+}
+
+// complete notes that everything is in force once the network has it too.
+func (n *node) complete(want *runtime.Node) {
+	if n.rec.Generation == want.Generation {
+		return
+	}
+	if reached, trouble := n.rt.net.reached(n.served, n.id); !reached || trouble != "" {
+		return
+	}
+	n.rec.Generation = want.Generation
+	n.keep()
+}
+
+// look asks the engine how it is.
+func (n *node) look(ctx context.Context, want *runtime.Node) error {
+	state, err := n.session.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	n.state, n.trouble = state, ""
+	if replica := want.Primary != nil; state.Role != "" && replica != (state.Role == "slave") {
+		n.done = false // somebody has changed it
+	}
+	if n.looks++; n.looks%logInterval == 0 {
+		if err := capLog(filepath.Join(n.dir, logFile)); err != nil {
+			n.trouble = "log: " + err.Error()
+		}
+	}
+	n.planLook(want)
+	return nil
+}
+
+// planLook sets the time of the next look: soon while a replica catches up,
+// since its group waits for that.
+func (n *node) planLook(want *runtime.Node) {
+	if want.Primary == nil || n.state.LinkUp {
+		n.lookWait = 0
+		n.lookAt = n.rt.cfg.Clock.Now().Add(healthInterval)
+		return
+	}
+	n.lookWait = min(max(2*n.lookWait, 2*time.Millisecond), healthInterval)
+	n.lookAt = n.rt.cfg.Clock.Now().Add(n.lookWait)
+}
+
+// sessionFailed says what is wrong with an engine that runs, and gives the time
+// until it is tried again. Its service is left alone.
+func (n *node) sessionFailed(err error) time.Duration {
+	const first, last = 50 * time.Millisecond, 2 * time.Second
+	wait := first
+	switch {
+	case n.rt.ctx.Err() != nil:
+		return wait
+	case errors.Is(err, engine.ErrBusy):
+		n.trouble = err.Error()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		n.trouble = "the engine does not answer"
+		n.hangUp()
+	default:
+		// A connection that was cut is worth no word the first time: customers
+		// may do that to all connections.
+		if n.failures++; n.failures > 1 {
+			n.trouble = err.Error()
+			wait = min(first<<min(n.failures, 10), last)
+		}
+		n.hangUp()
+	}
+	n.retryAt = n.rt.cfg.Clock.Now().Add(wait)
+	n.report(n.phase())
+	return wait
+}

@@ -1,0 +1,216 @@
+package local
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// Waits before the fabric is asked again after a failure.
+const (
+	fabricRetryFirst = 100 * time.Millisecond
+	fabricRetryLast  = 5 * time.Second
+)
+
+// backend is an engine in service, as the fabric shall see it.
+type backend struct {
+	uid        string
+	socket     string
+	login      core.Secret
+	maxClients int
+}
+
+// network keeps the fabric at what the document's endpoints and the engines in
+// service add up to. Changes are numbered, so that whoever made one can tell when
+// it is in force.
+type network struct {
+	fabric  Fabric
+	clock   core.Clock
+	log     *slog.Logger
+	changed func() // after a change of what reached tells
+	wake    chan struct{}
+	done    chan struct{}
+
+	mu        sync.Mutex
+	endpoints []runtime.Endpoint // nil before the first document
+	backends  map[string]backend // by node id
+	version   int64              // of the two above
+	applied   int64              // the version that is in force
+	failed    map[string]string  // by node id: what keeps clients from it
+}
+
+func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *network {
+	return &network{
+		fabric: f, clock: clock, log: log, changed: changed,
+		wake: make(chan struct{}, 1), done: make(chan struct{}), backends: make(map[string]backend),
+	}
+}
+
+// setEndpoints takes over a document's endpoints and gives their version.
+func (n *network) setEndpoints(eps []runtime.Endpoint) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.endpoints == nil || !reflect.DeepEqual(n.endpoints, eps) {
+		n.endpoints = append([]runtime.Endpoint{}, eps...)
+		n.bump()
+	}
+	return n.version
+}
+
+// setBackend puts a node in service and gives the version in which it is.
+func (n *network) setBackend(node string, b backend) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.backends[node] != b {
+		n.backends[node] = b
+		n.bump()
+	}
+	return n.version
+}
+
+// adoptLogin gives a node that was found in service the login that it has had
+// from a former Larder, before the fabric is told of it.
+func (n *network) adoptLogin(node, uid string, login core.Secret) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if b, ok := n.backends[node]; ok && b.uid == uid {
+		b.login = login
+		n.backends[node] = b
+	}
+}
+
+// dropBackend takes the node with this uid out of service.
+func (n *network) dropBackend(node, uid string) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if b, ok := n.backends[node]; ok && b.uid == uid {
+		delete(n.backends, node)
+		n.bump()
+	}
+	return n.version
+}
+
+func (n *network) bump() {
+	n.version++
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reached reports whether a version is in force, and what is wrong with an
+// endpoint of the node.
+func (n *network) reached(version int64, node string) (ok bool, trouble string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.applied >= version, n.failed[node]
+}
+
+// run applies each change until ctx ends.
+func (n *network) run(ctx context.Context) {
+	defer close(n.done)
+	var (
+		last  []Endpoint
+		wait  = fabricRetryFirst
+		retry <-chan time.Time
+	)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+		case <-retry:
+			last = nil
+		}
+		eps, version, ok := n.compose()
+		if !ok {
+			continue
+		}
+		if last != nil && reflect.DeepEqual(last, eps) {
+			n.settle(version, nil, false)
+			continue
+		}
+		failed, err := n.fabric.Apply(ctx, eps)
+		retry = nil
+		if err != nil || len(failed) > 0 {
+			retry = n.clock.After(wait)
+			wait = min(2*wait, fabricRetryLast)
+		} else {
+			wait = fabricRetryFirst
+		}
+		if err != nil {
+			last = nil
+			if ctx.Err() == nil {
+				n.log.Error("fabric does not take the endpoints", "error", err)
+			}
+			continue
+		}
+		last = eps
+		n.settle(version, n.byNode(eps, failed), true)
+	}
+}
+
+// compose is the fabric's view, with its version; not ok before there is a
+// document, since until then nothing may be taken away.
+func (n *network) compose() (eps []Endpoint, version int64, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	eps = make([]Endpoint, 0, len(n.endpoints))
+	for _, e := range n.endpoints {
+		ep := Endpoint{ID: e.ID, CutRemoved: e.CutRemoved, TLS: e.TLS}
+		ep.Listen = append(ep.Listen, e.Bound)
+		if !e.Advertised.IsZero() && e.Advertised != e.Bound {
+			ep.Listen = append(ep.Listen, e.Advertised)
+		}
+		for _, id := range e.Nodes {
+			b, ok := n.backends[id]
+			if !ok {
+				continue
+			}
+			ep.Backends = append(ep.Backends, Backend{Node: id, Socket: b.socket, Login: b.login})
+			if b.maxClients > 0 && (ep.MaxConns == 0 || b.maxClients < ep.MaxConns) {
+				ep.MaxConns = b.maxClients
+			}
+		}
+		eps = append(eps, ep)
+	}
+	return eps, n.version, n.endpoints != nil
+}
+
+// byNode says the failures of endpoints for the nodes that the document has behind
+// them.
+func (n *network) byNode(eps []Endpoint, failed map[string]error) map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make(map[string]string)
+	for _, e := range n.endpoints {
+		err, ok := failed[e.ID]
+		if !ok {
+			continue
+		}
+		for _, id := range e.Nodes {
+			if out[id] != "" {
+				out[id] += "; "
+			}
+			out[id] += e.ID + ": " + err.Error()
+		}
+	}
+	return out
+}
+
+// settle notes that a version is in force. With fresh, failed replaces what was
+// known to fail.
+func (n *network) settle(version int64, failed map[string]string, fresh bool) {
+	n.mu.Lock()
+	n.applied = version
+	if fresh {
+		n.failed = failed
+	}
+	n.mu.Unlock()
+	n.changed()
+}

@@ -1,0 +1,348 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+const (
+	// never is a wait that only an event ends.
+	never = 24 * time.Hour
+	// healthInterval is how often an engine in service is asked how it is.
+	healthInterval = time.Second
+	// logInterval is how many of those pass between looks at the log's size.
+	logInterval = 60
+)
+
+// node brings one engine process to what is wanted of it. It is not in a state;
+// each step looks at what is wanted and what there is, does the one thing that
+// comes next, and says when to look again:
+//
+//	no process --start--> silent process --open--> session --converge--> in service
+//	     ^                      |                     |                      |
+//	     +-------- stop, or the process ends ---------+----------------------+
+type node struct {
+	rt          *Runtime
+	log         *slog.Logger
+	uid         string
+	dir, socket string
+	// id is known before the goroutine runs: from the record, or from the first
+	// document that has the node.
+	id        string
+	poked     chan struct{}
+	questions chan question
+
+	mu      sync.Mutex
+	spec    *runtime.Node // what is wanted; nil: that there is no such node
+	told    bool          // a document has said so
+	version int64         // of the network with that document's endpoints
+
+	// All below belongs to the node's goroutine.
+
+	rec     record   // of the process that runs or ran last; zero: there was none
+	proc    *process // nil: no process
+	session engine.Session
+	driver  engine.Driver
+	state   engine.State
+	away    bool      // found ended at the start; not reported yet
+	quiet   time.Time // since when proc does not answer
+
+	seen     *runtime.Node // the spec that the fields below are about
+	done     bool          // seen is in force in the engine
+	served   int64         // version of the network that has it in service
+	fenced   core.Secret   // the login that the fabric is known to use
+	refused  []string      // what the engine does not take of seen
+	trouble  string        // what is wrong at the moment
+	stopping time.Time     // when a process that shall end is killed; zero: none
+	failures int           // starts in a row that have failed
+	retryAt  time.Time     // not before this is anything tried again
+	lookAt   time.Time     // when the engine is next asked how it is
+	waitFrom time.Time     // since when a replica waits for its primary
+	lookWait time.Duration // between looks at a replica that is not in sync
+	looks    int
+	logFrom  int64 // size of the log when the process was started
+}
+
+// question asks for the engine's state at once.
+type question struct {
+	ctx    context.Context
+	answer chan<- answer
+}
+
+type answer struct {
+	state engine.State
+	err   error
+}
+
+func newNode(r *Runtime, uid string) *node {
+	return &node{
+		rt: r, log: r.cfg.Log, uid: uid,
+		dir: filepath.Join(r.nodesDir, uid), socket: socketPath(r.cfg.RunDir, uid),
+		poked: make(chan struct{}, 1), questions: make(chan question),
+	}
+}
+
+// want says what the node shall be from now on; nil: nothing at all.
+func (n *node) want(spec *runtime.Node, version int64) {
+	n.mu.Lock()
+	if n.told && n.spec != nil && spec != nil && sameNode(n.spec, spec) {
+		spec = n.spec // so that it is seen to be the same
+	}
+	n.spec, n.version, n.told = spec, version, true
+	n.mu.Unlock()
+	n.poke()
+}
+
+func (n *node) wanted() *runtime.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.spec
+}
+
+// poke makes the node look at things again.
+func (n *node) poke() {
+	select {
+	case n.poked <- struct{}{}:
+	default:
+	}
+}
+
+// ask has the engine asked by the node's goroutine.
+func (n *node) ask(ctx context.Context) (runtime.Replication, error) {
+	ch := make(chan answer, 1)
+	select {
+	case n.questions <- question{ctx, ch}:
+	case <-ctx.Done():
+		return runtime.Replication{}, ctx.Err()
+	case <-n.rt.ctx.Done():
+		return runtime.Replication{}, errClosed
+	}
+	a := <-ch
+	return runtime.Replication{
+		Role: a.state.Role, LinkUp: a.state.LinkUp, Offset: a.state.Offset,
+		UsedMemory: a.state.UsedMemory, Clients: a.state.Clients,
+	}, a.err
+}
+
+// run is the node's goroutine.
+func (n *node) run() {
+	defer n.letGo()
+	for {
+		wait, more := n.step(n.rt.ctx)
+		if !more {
+			return
+		}
+		var exited <-chan struct{}
+		if n.proc != nil {
+			exited = n.proc.exited
+		}
+		var timer <-chan time.Time
+		if wait < never {
+			timer = n.rt.cfg.Clock.After(wait)
+		}
+		select {
+		case <-n.rt.ctx.Done():
+			return
+		case <-n.poked:
+		case <-exited:
+		case q := <-n.questions:
+			n.reply(q)
+		case <-timer:
+		}
+	}
+}
+
+func (n *node) letGo() {
+	n.hangUp()
+	if n.proc != nil {
+		n.proc.release()
+	}
+}
+
+// hangUp ends the connection to the engine.
+func (n *node) hangUp() {
+	if n.session != nil {
+		_ = n.session.Close()
+		n.session = nil
+	}
+	n.done, n.quiet = false, n.rt.cfg.Clock.Now()
+}
+
+func (n *node) reply(q question) {
+	if n.session == nil {
+		q.answer <- answer{err: fmt.Errorf("local: node %s does not answer", n.id)}
+		return
+	}
+	state, err := n.session.Observe(q.ctx)
+	if err != nil && !errors.Is(err, engine.ErrBusy) {
+		n.hangUp()
+	}
+	q.answer <- answer{state, err}
+}
+
+// step does what comes next and gives the time until there is something to do
+// without an event; more is false when the node is gone.
+func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
+	n.mu.Lock()
+	want, told, version := n.spec, n.told, n.version
+	n.mu.Unlock()
+	n.noticeExit()
+	if want != nil && want != n.seen {
+		n.seen, n.done, n.refused = want, false, nil
+		n.failures, n.retryAt, n.waitFrom, n.lookWait = 0, time.Time{}, time.Time{}, 0
+		n.driver = drivers[want.Engine]
+	}
+	switch {
+	case !told:
+		return never, true
+	case want == nil && n.proc != nil:
+		return n.stop(ctx), true
+	case want == nil:
+		return n.remove(version)
+	case n.proc != nil && n.rec.Incarnation < want.Incarnation:
+		return n.stop(ctx), true
+	case n.proc != nil && n.session == nil:
+		return n.open(ctx, want), true
+	case n.proc != nil:
+		return n.converge(ctx, want, version), true
+	case n.rec.Ready && n.rec.Incarnation >= want.Incarnation:
+		return never, true // exited; only another incarnation starts anew
+	}
+	return n.start(want), true
+}
+
+// noticeExit takes note of the end of the process.
+func (n *node) noticeExit() {
+	if n.away {
+		n.away, n.trouble = false, "the process has ended while Larder was away"
+		n.report(runtime.PhaseExited)
+	}
+	if n.proc == nil {
+		return
+	}
+	select {
+	case <-n.proc.exited:
+	default:
+		return
+	}
+	pid, status := n.proc.pid, n.proc.status
+	intended := !n.stopping.IsZero()
+	n.hangUp()
+	n.proc.release()
+	n.proc, n.state, n.stopping, n.fenced = nil, engine.State{}, time.Time{}, core.Secret{}
+	n.rt.net.dropBackend(n.id, n.uid)
+	switch {
+	case intended:
+		n.log.Info("engine stopped", "node", n.id, "pid", pid)
+	case n.rec.Ready:
+		n.trouble = "the process has ended"
+		if status != "" {
+			n.trouble += " (" + status + ")"
+		}
+		n.log.Warn("engine exited", "node", n.id, "pid", pid, "status", status)
+		n.report(runtime.PhaseExited)
+	default:
+		err := errors.New("the process ended at once")
+		if status != "" {
+			err = fmt.Errorf("%w (%s)", err, status)
+		}
+		if words := lastWords(filepath.Join(n.dir, logFile), n.logFrom); words != "" {
+			err = fmt.Errorf("%w: %s", err, words)
+		}
+		n.fail(err)
+	}
+}
+
+// fail reports that the node cannot be started, and sets when to try again.
+func (n *node) fail(err error) {
+	const first, last = 200 * time.Millisecond, 5 * time.Second
+	wait := min(first<<min(n.failures, 10), last)
+	n.failures++
+	n.retryAt = n.rt.cfg.Clock.Now().Add(wait)
+	if n.trouble != err.Error() {
+		n.log.Error("engine cannot be started", "node", n.id, "error", err)
+	}
+	n.trouble = err.Error()
+	n.rec = record{ID: n.id, UID: n.uid}
+	n.report(runtime.PhaseFailed)
+}
+
+// report says what is true now.
+func (n *node) report(phase string) {
+	r := runtime.Report{ID: n.id, Incarnation: n.rec.Incarnation, Phase: phase, Message: n.trouble}
+	if n.seen != nil && phase == runtime.PhaseFailed {
+		r.Incarnation = n.seen.Incarnation
+	}
+	r.Binary, r.BinaryVersion = n.rec.Binary, n.rec.Version
+	r.Generation, r.Started = n.rec.Generation, n.rec.Started
+	if n.proc != nil {
+		r.PID = n.proc.pid
+		r.Role, r.LinkUp, r.MaxClients = n.state.Role, n.state.LinkUp, n.state.MaxClients
+		reached, trouble := n.rt.net.reached(n.served, n.id)
+		r.LoginServed = reached && !n.fenced.IsZero()
+		r.Message = sentences(append([]string{n.trouble, trouble}, n.refused...))
+	}
+	before, _ := n.rt.reports.get(n.id)
+	n.rt.reports.put(r)
+	if r.Role != before.Role || r.Phase != before.Phase {
+		n.rt.wakeAll() // replicas may wait for this
+	}
+}
+
+// phase is that of a process that exists.
+func (n *node) phase() string {
+	if n.rec.Ready {
+		return runtime.PhaseRunning
+	}
+	return runtime.PhaseStarting
+}
+
+// sentences joins what there is to say.
+func sentences(all []string) string {
+	var out string
+	for _, s := range all {
+		if s == "" {
+			continue
+		}
+		if out != "" {
+			out += "; "
+		}
+		out += s
+	}
+	return out
+}
+
+func goneReport(id string) runtime.Report { return runtime.Report{ID: id, Phase: runtime.PhaseGone} }
+
+// remove ends the node once clients cannot come to its address any more.
+func (n *node) remove(version int64) (time.Duration, bool) {
+	version = max(version, n.rt.net.dropBackend(n.id, n.uid))
+	if ok, _ := n.rt.net.reached(version, n.id); !ok {
+		return never, true
+	}
+	err := os.RemoveAll(n.dir)
+	if err == nil {
+		err = os.Remove(n.socket)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		n.trouble = err.Error()
+		n.log.Error("node cannot be removed", "node", n.id, "error", err)
+		return time.Second, true
+	}
+	n.log.Info("node removed", "node", n.id)
+	n.rt.forget(n)
+	return 0, false
+}

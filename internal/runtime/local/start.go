@@ -1,0 +1,171 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+const (
+	// stopGrace is how long a process may take to end when asked to.
+	stopGrace = time.Second
+	// primaryPatience is how long a replica waits for its primary to be one. An
+	// engine that finds nobody tries again only after a second; and to follow one
+	// that is still a replica itself fails likewise.
+	primaryPatience = time.Second
+	// openTimeout bounds one attempt to talk to an engine.
+	openTimeout = 2 * time.Second
+)
+
+// start brings about a process of the wanted incarnation.
+func (n *node) start(want *runtime.Node) time.Duration {
+	now := n.rt.cfg.Clock.Now()
+	if wait := n.retryAt.Sub(now); wait > 0 {
+		return wait
+	}
+	if wait := n.awaitPrimary(want); wait > 0 {
+		return wait
+	}
+	if err := n.launch(want); err != nil {
+		n.fail(err)
+		return n.retryAt.Sub(now)
+	}
+	n.trouble, n.quiet = "", now
+	n.report(runtime.PhaseStarting)
+	return 0
+}
+
+// awaitPrimary gives how long a replica shall still wait; whatever ends the
+// wait earlier wakes the node.
+func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
+	if want.Primary == nil || n.rt.primaryReady(*want.Primary) {
+		n.waitFrom = time.Time{}
+		return 0
+	}
+	now := n.rt.cfg.Clock.Now()
+	if n.waitFrom.IsZero() {
+		n.waitFrom = now
+	}
+	return n.waitFrom.Add(primaryPatience).Sub(now)
+}
+
+// launch starts the process and keeps a record of it before it can do anything.
+func (n *node) launch(want *runtime.Node) error {
+	if n.driver == nil {
+		return fmt.Errorf("no way to run engine %q", want.Engine)
+	}
+	bin, err := n.rt.cfg.Choose(want.Engine, want.Version)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(bin.Path); err != nil {
+		return fmt.Errorf("the engine's program is gone: %w", err)
+	}
+	place := engine.Place{Socket: n.socket, Descriptors: n.rt.descriptors}
+	if !want.Replication.IsZero() {
+		c := &place.Certificate
+		if c.ChainPEM, c.KeyPEM, c.CAPEM, err = n.rt.cfg.NodeCA.Issue(want.Replication.Address); err != nil {
+			return fmt.Errorf("certificate for replication: %w", err)
+		}
+	}
+	l, err := n.driver.Launch(bin, want, place)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(n.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	log := filepath.Join(n.dir, logFile)
+	n.logFrom = fileSize(log)
+	p, g, err := spawn(command{
+		dir: n.dir, log: log, path: bin.Path, args: l.Args, stdin: l.Stdin, files: l.Files,
+		env: []string{"LARDER_NODE=" + n.id, "LC_ALL=C"},
+	})
+	if err != nil {
+		return err
+	}
+	rec := record{
+		ID: n.id, UID: n.uid, PID: p.pid, Start: p.start, Boot: n.rt.boot, Started: n.rt.cfg.Clock.Now(),
+		Binary: bin.Path, Version: bin.Version, Incarnation: want.Incarnation,
+	}
+	err = rec.write(n.dir)
+	if err == nil {
+		err = g.open()
+	} else {
+		g.refuse()
+	}
+	if err != nil {
+		p.kill()
+		<-p.exited
+		p.release()
+		return err
+	}
+	n.proc, n.rec = p, rec
+	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
+		"incarnation", want.Incarnation)
+	return nil
+}
+
+// open connects to a process that nobody is connected to.
+func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
+	if n.driver == nil {
+		return never // what runs is left alone until the spec makes sense
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s, err := n.driver.Open(ctx, n.socket, want)
+	if err == nil {
+		n.session, n.trouble = s, ""
+		return 0
+	}
+	// An engine needs about 12 ms to listen; somebody waits for that. Whatever
+	// takes long takes longer.
+	switch age := n.rt.cfg.Clock.Now().Sub(n.quiet); {
+	case age < 100*time.Millisecond:
+		return 200 * time.Microsecond
+	case age < time.Second:
+		return 5 * time.Millisecond
+	}
+	n.trouble = "the engine does not answer: " + err.Error()
+	n.report(n.phase())
+	return 200 * time.Millisecond
+}
+
+// stop ends the process, politely if it listens.
+func (n *node) stop(ctx context.Context) time.Duration {
+	now := n.rt.cfg.Clock.Now()
+	if n.stopping.IsZero() {
+		n.rt.net.dropBackend(n.id, n.uid)
+		n.stopping = now.Add(stopGrace)
+		if !n.shutdown(ctx) {
+			n.stopping = now
+		}
+	}
+	wait := n.stopping.Sub(now)
+	if wait <= 0 {
+		n.proc.kill()
+		return never
+	}
+	return wait
+}
+
+// shutdown asks the engine to end and reports whether it has taken that.
+func (n *node) shutdown(ctx context.Context) bool {
+	if n.session == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopGrace/2)
+	defer cancel()
+	err := n.session.Shutdown(ctx)
+	n.hangUp()
+	return err == nil
+}
