@@ -32,6 +32,12 @@ func (t NodeType) Supports(engine, version string) bool {
 	return ok && Compare(version, least) >= 0
 }
 
+// Runs reports whether any version of an engine runs on the type.
+func (t NodeType) Runs(engine string) bool {
+	_, ok := t.minimum[engine]
+	return ok
+}
+
 // sizes are the sizes' virtual CPUs.
 var sizes = map[string]int{
 	"micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16,

@@ -54,7 +54,7 @@ func Render(family, version string, values map[string]string, node catalog.NodeT
 		if p.ChangeType == RequiresReboot {
 			target = d.Start
 		}
-		v := f.value(values, p.Name)
+		v := f.Value(values, p.Name)
 		if p.Allowed == "-" && strings.HasPrefix(v, "-") {
 			v = "-1" // thresholds: any negative number turns them off, engines take only this one
 		}
@@ -68,8 +68,8 @@ func Render(family, version string, values map[string]string, node catalog.NodeT
 	return d, nil
 }
 
-// value is what is in force: the user's value, or the default.
-func (f Family) value(values map[string]string, name string) string {
+// Value is what a parameter is set to: the user's value, or the default.
+func (f Family) Value(values map[string]string, name string) string {
 	if v, ok := values[name]; ok {
 		return v
 	}
@@ -78,7 +78,7 @@ func (f Family) value(values map[string]string, name string) string {
 }
 
 func (f Family) number(values map[string]string, name string) int64 {
-	n, _ := strconv.ParseInt(f.value(values, name), 10, 64)
+	n, _ := strconv.ParseInt(f.Value(values, name), 10, 64)
 	return n
 }
 
@@ -92,7 +92,7 @@ func (f Family) redis(d Directives, values map[string]string, node catalog.NodeT
 	for _, class := range []string{"normal", "pubsub"} {
 		parts = append(parts, class)
 		for _, limit := range []string{"hard-limit", "soft-limit", "soft-seconds"} {
-			parts = append(parts, f.value(values, outputLimit+"-"+class+"-"+limit))
+			parts = append(parts, f.Value(values, outputLimit+"-"+class+"-"+limit))
 		}
 	}
 	d.Live[outputLimit] = strings.Join(parts, " ")
@@ -107,18 +107,18 @@ func (f Family) memcached(start, values map[string]string, node catalog.NodeType
 	for _, name := range []string{"disable-cas", "disable-flush-all", "disable-evictions"} {
 		start[name] = yesNo(start[name] == "1")
 	}
-	start["track_sizes"] = yesNo(f.value(values, "track_sizes") == "enabled")
+	start["track_sizes"] = yesNo(f.Value(values, "track_sizes") == "enabled")
 
 	// Without no_modern, what was not turned on explicitly is on by default.
-	modern := f.value(values, noModern) == "0"
+	modern := f.Value(values, noModern) == "0"
 	for _, name := range []string{"lru_crawler", "lru_maintainer", "slab_reassign", "maxconns_fast"} {
-		start[name] = yesNo(modern || f.value(values, name) == "1")
+		start[name] = yesNo(modern || f.Value(values, name) == "1")
 	}
-	start["slab_automove"] = f.value(values, "slab_automove")
+	start["slab_automove"] = f.Value(values, "slab_automove")
 	if modern && start["slab_automove"] == "0" {
 		start["slab_automove"] = "1"
 	}
-	start["hash_algorithm"] = f.value(values, "hash_algorithm")
+	start["hash_algorithm"] = f.Value(values, "hash_algorithm")
 	if _, chosen := values["hash_algorithm"]; modern && !chosen {
 		start["hash_algorithm"] = "murmur3"
 	}

@@ -129,10 +129,10 @@ func Check(family string, values map[string]string, node catalog.NodeType) error
 // NodeTypeValue is the value of a PerNodeType parameter for a node type; ok is
 // false if the family does not run on it.
 func (f Family) NodeTypeValue(name string, t catalog.NodeType) (value string, ok bool) {
+	if !t.Runs(f.Engine) {
+		return "", false
+	}
 	if f.Engine == catalog.Memcached {
-		if t.CacheMemory == 0 {
-			return "", false
-		}
 		if name == maxCacheMemory {
 			return strconv.Itoa(t.CacheMemory), true
 		}
