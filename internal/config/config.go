@@ -52,13 +52,20 @@ type Config struct {
 	// Advertise is the host name or address that clients of caches are told,
 	// each endpoint with a port of Ports; empty: the endpoint's own address.
 	Advertise string
-	Ports     PortRange
+	Ports     Range
+	// Windows are the second bytes of the addresses 127.N.0.0/16 that VPCs are
+	// mapped to, each VPC two of them. Deployments of one host must not share any.
+	Windows Range
 	// Ephemeral takes engines and state along when the server ends.
 	Ephemeral bool
 	LogLevel  slog.Level
 	// LogFormat is "text" or "json".
 	LogFormat string
 }
+
+// The windows of 127.0.0.0/8 that are used unless configured otherwise; lower and
+// higher ones are left to the host.
+const firstWindow, lastWindow = 10, 253
 
 // Etcd names an external etcd. Without Endpoints the server runs its own.
 type Etcd struct {
@@ -67,21 +74,22 @@ type Etcd struct {
 	Username, PasswordFile    string
 }
 
-// PortRange is inclusive; the zero value is no range.
-type PortRange struct{ From, To int }
+// Range is inclusive; the zero value is no range.
+type Range struct{ From, To int }
 
 // IsZero reports whether there is no range.
-func (p PortRange) IsZero() bool { return p == PortRange{} }
+func (p Range) IsZero() bool { return p == Range{} }
 
 // String is "FROM-TO", or empty.
-func (p PortRange) String() string {
+func (p Range) String() string {
 	if p.IsZero() {
 		return ""
 	}
 	return strconv.Itoa(p.From) + "-" + strconv.Itoa(p.To)
 }
 
-func defaultDataDir(env Environment) string {
+// DefaultDataDir is where state is kept unless configured otherwise.
+func DefaultDataDir(env Environment) string {
 	if env.UID == 0 {
 		return "/var/lib/larder"
 	}

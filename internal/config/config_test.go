@@ -101,7 +101,7 @@ func TestPrecedence(t *testing.T) {
 		t.Errorf("region %s: the environment must win over the file", cfg.Region)
 	}
 	if cfg.LogLevel != slog.LevelWarn || !cfg.TLS || strings.Join(cfg.EngineDirs, " ") != "/opt/a /opt/b" ||
-		cfg.Ports != (PortRange{7000, 7100}) {
+		cfg.Ports != (Range{7000, 7100}) {
 		t.Errorf("the file was not read: %+v", cfg)
 	}
 }
@@ -149,6 +149,8 @@ func TestRefusals(t *testing.T) {
 		{name: "ports without advertise", args: []string{"--ports=1-2"}, want: "together"},
 		{name: "ports reversed", args: []string{"--advertise=h", "--ports=9-2"}, want: "before it begins"},
 		{name: "ports beyond the last", args: []string{"--advertise=h", "--ports=9-70000"}, want: "not a port"},
+		{name: "windows too narrow", args: []string{"--windows=11-12"}, want: "even number"},
+		{name: "window beyond the last", args: []string{"--windows=11-254"}, want: "not a window"},
 		{name: "long run directory", args: []string{"--run-dir=/" + strings.Repeat("x", 80)}, want: "shorter"},
 		{name: "same directories", args: []string{"--data-dir=/d", "--run-dir=/d"}, want: "differ"},
 		{name: "empty data directory", args: []string{"--data-dir="}, want: "data-dir"},

@@ -36,9 +36,10 @@ const fileFlag = "config"
 func NewFlags(env Environment) *Flags {
 	f := &Flags{env: env, all: pflag.NewFlagSet("larder", pflag.ContinueOnError)}
 	f.cfg.LogLevel = slog.LevelInfo
+	f.cfg.Windows = Range{From: firstWindow, To: lastWindow}
 	c, fs := &f.cfg, f.all
 	fs.StringVar(&f.file, fileFlag, "", "YAML `file` with the same names as the flags")
-	fs.StringVar(&c.DataDir, "data-dir", defaultDataDir(env), "`directory` of the state")
+	fs.StringVar(&c.DataDir, "data-dir", DefaultDataDir(env), "`directory` of the state")
 	fs.StringVar(&c.RunDir, "run-dir", "", "short `directory` for sockets (default: made from the data directory)")
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:4566", "`address` of the API")
 	fs.BoolVar(&c.TLS, "tls", false, "serve the API over TLS, with a certificate of the deployment's own authority")
@@ -57,7 +58,8 @@ func NewFlags(env Environment) *Flags {
 	fs.StringSliceVar(&c.EngineDirs, "engine-dirs", nil, "`directories` searched for engines before PATH")
 	fs.StringVar(&c.EngineVersions, "engine-versions", VersionsCompatible, "versions offered: `compatible|exact`")
 	fs.StringVar(&c.Advertise, "advertise", "", "`host` that clients of caches are told, with --ports")
-	fs.Var((*portRange)(&c.Ports), "ports", "port `range` A-B of the advertised endpoints")
+	fs.Var(&rangeValue{to: &c.Ports, what: "port", max: 65535}, "ports", "port `range` A-B of the advertised endpoints")
+	fs.Var(&rangeValue{to: &c.Windows, what: "window", max: lastWindow}, "windows", "`range` A-B of the N in 127.N.0.0/16 that VPCs are mapped to; deployments of one host must not share any")
 	fs.BoolVar(&c.Ephemeral, "ephemeral", false, "take engines and state along at the end")
 	fs.Var((*logLevel)(&c.LogLevel), "log-level", "`debug|info|warn|error`")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "`text|json`")
@@ -109,35 +111,45 @@ func variable(name string) string {
 	return "LARDER_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-type portRange PortRange
+// rangeValue is a Range as a flag; max bounds both of its ends.
+type rangeValue struct {
+	to   *Range
+	what string
+	max  int
+}
 
 // String implements pflag.Value.
-func (p *portRange) String() string { return PortRange(*p).String() }
+func (v *rangeValue) String() string {
+	if v.to == nil {
+		return ""
+	}
+	return v.to.String()
+}
 
 // Type implements pflag.Value.
-func (p *portRange) Type() string { return "range" }
+func (v *rangeValue) Type() string { return "range" }
 
 // Set implements pflag.Value.
-func (p *portRange) Set(s string) error {
+func (v *rangeValue) Set(s string) error {
 	from, to, ok := strings.Cut(s, "-")
 	if !ok {
-		return fmt.Errorf("%q is not a range like 7000-7999", s)
+		return fmt.Errorf("%q is not a range like 10-20", s)
 	}
-	r := portRange{}
+	r := Range{}
 	for _, end := range []struct {
 		text string
 		to   *int
 	}{{from, &r.From}, {to, &r.To}} {
 		n, err := strconv.Atoi(strings.TrimSpace(end.text))
-		if err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("%q is not a port", end.text)
+		if err != nil || n < 1 || n > v.max {
+			return fmt.Errorf("%q is not a %s (1 to %d)", end.text, v.what, v.max)
 		}
 		*end.to = n
 	}
 	if r.To < r.From {
 		return fmt.Errorf("%q ends before it begins", s)
 	}
-	*p = r
+	*v.to = r
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (c Config) complete(env Environment) (Config, error) {
 		return c, fmt.Errorf("run-dir: %w", err)
 	}
 	c.TLS = c.TLS || c.TLSCert != ""
-	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAdvertise} {
+	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses} {
 		if err := check(); err != nil {
 			return c, err
 		}
@@ -117,9 +117,12 @@ func (c Config) checkEtcd() error {
 	return nil
 }
 
-func (c Config) checkAdvertise() error {
+func (c Config) checkAddresses() error {
 	if (c.Advertise == "") != c.Ports.IsZero() {
 		return errors.New("advertise and ports must be given together")
+	}
+	if w := c.Windows; w.From+w.From%2 >= w.To {
+		return fmt.Errorf("windows: %s holds no even number with the next one, which a VPC needs", w)
 	}
 	return nil
 }

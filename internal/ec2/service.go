@@ -19,18 +19,22 @@ type Config struct {
 	Store *store.Store
 	// Account is the 12-digit owner of everything.
 	Account string
+	// Windows are the first and the last N of 127.N.0.0/16 that VPCs may be mapped
+	// to, each to an even one and the next.
+	Windows [2]int
 }
 
 // Service implements the served actions of EC2.
 type Service struct {
 	store   *store.Store
 	account string
+	windows [2]int
 }
 
 var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
-func New(c Config) *Service { return &Service{store: c.Store, account: c.Account} }
+func New(c Config) *Service { return &Service{store: c.Store, account: c.Account, windows: c.Windows} }
 
 // id is an identifier of AWS's form that is the same whenever the same thing is
 // made again, so that configuration naming it outlives the state.

@@ -11,19 +11,15 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// The default VPC of every region.
-const (
-	defaultCIDR = "172.31.0.0/16"
-	// Windows are even numbers; see resource.VPC.
-	firstWindow, lastWindow = 10, 252
-)
+// defaultCIDR is the range of every default VPC.
+const defaultCIDR = "172.31.0.0/16"
 
 // DefaultVPC returns the region's default VPC, made in tx when it is missing.
 func (s *Service) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
 	if vpc, ok := s.PeekDefaultVPC(tx, region); ok {
 		return vpc, nil
 	}
-	window, err := freeWindow(tx)
+	window, err := s.freeWindow(tx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +49,14 @@ func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, 
 
 func vpcKey(v *resource.VPC) string { return v.Region + "/" + v.ID }
 
-func freeWindow(r store.Reader) (int, error) {
+// freeWindow finds the lowest even window that is free together with the odd one
+// after it; see resource.VPC.
+func (s *Service) freeWindow(r store.Reader) (int, error) {
 	taken := map[int]bool{}
 	for _, vpc := range resource.VPCs.List(r, "") {
 		taken[vpc.Window] = true
 	}
-	for w := firstWindow; w <= lastWindow; w += 2 {
+	for w := s.windows[0] + s.windows[0]%2; w < s.windows[1]; w += 2 {
 		if !taken[w] {
 			return w, nil
 		}
