@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 )
@@ -61,6 +62,83 @@ func errCapacity(format string, args ...any) *core.Error {
 	return core.Errorf("InsufficientCacheClusterCapacity", format, args...)
 }
 
+func errClusterNotDeletable(id string) *core.Error {
+	return errClusterState("Cache cluster %s is not in a valid state to be deleted", id)
+}
+
+func errOnlyMember() *core.Error {
+	return errClusterState("Cannot delete the cache cluster since it is the only member of a replication group. " +
+		"Delete the replication group instead.")
+}
+
+func errServingPrimary(id, group string) *core.Error {
+	return errClusterState("Cache cluster %s is serving as primary for replication group %s and cannot be deleted. "+
+		"To delete the entire replication group, use DeleteReplicationGroup.", id, group)
+}
+
+func errLastReplica(group string) *core.Error {
+	return errClusterState("Cannot delete the cache cluster because it is the only read replica for replication group %s "+
+		"which has autofailover enabled or pending. You can disable autofailover and then delete this cache cluster. "+
+		"Alternatively, to delete the entire replication group, use DeleteReplicationGroup.", group)
+}
+
+func errMultiAZReplica(id, group string) *core.Error {
+	return errClusterState("Cache cluster %s cannot be deleted because replication group %s has Multi-AZ enabled. "+
+		"You can disable Multi-AZ and then delete this cache cluster.", id, group)
+}
+
+func errUnknownEngine(engine string) *core.Error {
+	return errInvalidValue("The parameter Engine has the unknown value %s.", engine)
+}
+
+func errValkeyCluster() *core.Error {
+	return errInvalidValue("This API doesn't support Valkey engine. Please use CreateReplicationGroup API for Valkey cluster creation.")
+}
+
+func errUnknownNodeType(name string) *core.Error {
+	return errInvalidValue("The parameter CacheNodeType has the unknown value %s.", name)
+}
+
+func errNodeTypeEngine(name string, v catalog.Version) *core.Error {
+	return errInvalidCombination("The cache node type %s does not support %s %s.", name, v.Engine, v.Name)
+}
+
+func errRedisNodeCount() *core.Error {
+	return errInvalidValue("Cannot create a Redis cluster with a NumCacheNodes parameter greater than 1.")
+}
+
+func errNodeQuota(limit int) *core.Error {
+	return core.Errorf("NodeQuotaForClusterExceeded",
+		"Cluster node quota exceeded. Each cluster can have at most %d nodes in this region.", limit)
+}
+
+func errZoneCount() *core.Error {
+	return errInvalidCombination("Must specify the same number of preferred availability zones as requested number of nodes.")
+}
+
+func errClusterEncryption(engine string) *core.Error {
+	return errInvalidCombination("Encryption feature is not supported for engine %s.", strings.ToUpper(engine))
+}
+
+func errMemcachedEncryption(version string) *core.Error {
+	return errInvalidCombination("Encryption features are not supported for engine version %s. Please use engine version %s",
+		version, memcachedTLSVersion)
+}
+
+func errReplicaParameters() *core.Error {
+	return errInvalidCombination("Cannot specify additional cache cluster parameters when creating a replica cluster.")
+}
+
+func errMemberSettings(id, group string) *core.Error {
+	return errInvalidCombination("Cache cluster %s is a member of replication group %s. "+
+		"CacheParameterGroupName and SecurityGroupIds are changed with ModifyReplicationGroup.", id, group)
+}
+
+func errApplyImmediately(parameter string) *core.Error {
+	return errInvalidCombination("Changes of %s are made at once, not in the maintenance window: "+
+		"ApplyImmediately must be true (--apply-immediately).", parameter)
+}
+
 // Replication groups.
 
 func errReplicationGroupNotFound(id string) *core.Error {
@@ -73,6 +151,27 @@ func errReplicationGroupExists(id string) *core.Error {
 
 func errReplicationGroupState(format string, args ...any) *core.Error {
 	return core.Errorf("InvalidReplicationGroupState", format, args...)
+}
+
+func errMultiAZNeedsFailover() *core.Error {
+	return errInvalidCombination("The parameter MultiAZEnabled can be true only if AutomaticFailoverEnabled is.")
+}
+
+func errMultiAZZones() *core.Error {
+	return errInvalidCombination("The parameter MultiAZEnabled can be true only if there is a replica in another availability zone than the primary.")
+}
+
+func errFailoverNodes() *core.Error {
+	return errInvalidCombination("When using automatic failover, there must be at least 2 cache clusters in the replication group.")
+}
+
+func errFailoverReplica() *core.Error {
+	return errInvalidCombination("Replication group must have at least one read replica to enable autofailover.")
+}
+
+func errPreferredZoneCount() *core.Error {
+	return errInvalidValue("When specifying preferred availability zones, the number of cache clusters must be specified " +
+		"and must match the number of preferred availability zones.")
 }
 
 func errNoModifications() *core.Error {
@@ -97,12 +196,55 @@ func errAuthTokenNeedsTLS() *core.Error {
 	return errInvalidValue("The AUTH token modification is only supported when encryption-in-transit is enabled.")
 }
 
+func errAuthTokenWithoutTLS() *core.Error {
+	return errInvalidCombination("The parameter AuthToken needs TransitEncryptionEnabled to be true.")
+}
+
+func errPreferredWithToken() *core.Error {
+	return errInvalidCombination("Transit encryption preferred is not supported with redis access control.")
+}
+
+func errStrategyWithoutToken() *core.Error {
+	return errInvalidCombination("The parameter AuthTokenUpdateStrategy needs the parameter AuthToken.")
+}
+
+func errRotationVersion(version string) *core.Error {
+	return errInvalidCombination("AUTH token modification is not supported for redis %s: it needs version %s or later.", version, rotationVersion)
+}
+
+func errTLSModeOnly() *core.Error {
+	return errInvalidCombination("To modify transit encryption mode, set encryption-in-transit as enabled.")
+}
+
+func errTLSDirect() *core.Error {
+	return errInvalidCombination("Direct transition from transit-encryption-disabled to transit-encryption-enabled is not allowed. " +
+		"Update the cluster to transit-encryption-mode preferred prior to enabling transit encryption.")
+}
+
+func errTLSRequiredToOff() *core.Error {
+	return errInvalidCombination("Direct transition from transit-encryption-mode required to transit-encryption-disabled is not allowed. " +
+		"Update the cluster to transit-encryption-mode preferred prior to disabling transit encryption.")
+}
+
+func errTLSWithAccessControl() *core.Error {
+	return errInvalidCombination("Modification of transit encryption is not supported for access control enabled clusters.")
+}
+
+func errTLSModeVersion(engine, version string) *core.Error {
+	return errInvalidCombination("The transit encryption of %s %s cannot be changed, nor have the mode preferred: "+
+		"that needs redis %s or later, or valkey.", engine, version, tlsModesVersion)
+}
+
 func errUnknownSecurityGroup(id, vpc string) *core.Error {
 	return errInvalidValue("The security group %s in the parameter SecurityGroupIds does not exist in %s.", id, vpc)
 }
 
 func errUnknownZone(zone string, zones []string) *core.Error {
 	return errInvalidValue("The availability zone %s is not valid: the subnet group has subnets in %s.", zone, strings.Join(zones, ", "))
+}
+
+func errVPCGone(group, vpc string) *core.Error {
+	return core.Errorf("InvalidVPCNetworkStateFault", "The cache subnet group %s has no subnet any more in %s.", group, vpc)
 }
 
 func errNoFreeAddress(subnets []resource.Subnet) *core.Error {
@@ -121,6 +263,11 @@ func errNoFreePort(a Advertise) *core.Error {
 
 func errParameterGroupNotFound(name string) *core.Error {
 	return core.Errorf("CacheParameterGroupNotFound", "CacheParameterGroup not found: %s", name).WithStatus(http.StatusNotFound)
+}
+
+// errParameterGroupAbsent is errParameterGroupNotFound where an ARN named it.
+func errParameterGroupAbsent(name string) *core.Error {
+	return core.Errorf("CacheParameterGroupNotFound", "%s is not present", name).WithStatus(http.StatusNotFound)
 }
 
 func errParameterGroupExists(name string) *core.Error {
@@ -147,6 +294,36 @@ func errParameterGroupFamily(want, got string) *core.Error {
 
 func errParameterUnknown(name string) *core.Error {
 	return errInvalidValue("Parameter %s doesn't exist", name)
+}
+
+func errParameterFixed(name string) *core.Error {
+	return errInvalidValue("The parameter %s cannot be modified.", name)
+}
+
+func errParameterValue(name, value, allowed string) *core.Error {
+	if allowed == "" {
+		return errInvalidValue("Invalid parameter value: %s for: %s", value, name)
+	}
+	return errInvalidValue("Invalid parameter value: %s for: %s allowed values are: %s", value, name, allowed)
+}
+
+// errParameterUnserved refuses a value that would have no effect here.
+func errParameterUnserved(name, value, standard string) *core.Error {
+	return errInvalidValue("The value %s of the parameter %s is not served by this version of Larder, only its default %q is.",
+		value, name, standard)
+}
+
+// errParameterAttached refuses to change a value that clusters are built on.
+func errParameterAttached(name, group string) *core.Error {
+	return errParameterGroupState("The parameter %s cannot be modified while cache clusters use the parameter group %s.", name, group)
+}
+
+func errParameterConflict(conflict error) *core.Error {
+	return errInvalidCombination("%s", conflict.Error())
+}
+
+func errFamilyUnknown(family string) *core.Error {
+	return errInvalidValue("CacheParameterGroupFamily %s is not a valid parameter group family.", family)
 }
 
 // Subnet groups.
@@ -177,6 +354,20 @@ func errSubnetQuota() *core.Error {
 		"Subnet quota exceeded. Each subnet group can have at most %d subnets.", maxSubnets)
 }
 
+func errSubnetUnknown(ids []string) *core.Error {
+	return errInvalidValue("Some input subnets in :[%s] are invalid.", strings.Join(ids, ", "))
+}
+
+func errSubnetVPCs(a, b string) *core.Error {
+	return core.Errorf("InvalidSubnet", "Subnets %s and %s are not in the same VPC.", a, b)
+}
+
+// errSubnetZones refuses to take a Multi-AZ group's second zone away.
+func errSubnetZones(group, replicationGroup string) *core.Error {
+	return errInvalidCombination("The cache subnet group %s must have subnets in at least two availability zones, "+
+		"because replication group %s has Multi-AZ enabled.", group, replicationGroup)
+}
+
 func errSubnetInUse(id string) *core.Error {
 	return core.Errorf("SubnetInUse", "The subnet ID %s is in use", id)
 }
@@ -185,6 +376,15 @@ func errSubnetInUse(id string) *core.Error {
 
 func errTagNotFound(key string) *core.Error {
 	return core.Errorf("TagNotFound", "Tag with key %s was not found.", key).WithStatus(http.StatusNotFound)
+}
+
+func errTagGroupState() *core.Error {
+	return errReplicationGroupState("Cluster not in available state to perform tagging operations.")
+}
+
+// errNotTaggable refuses tags for what exists without being made.
+func errNotTaggable(name string) *core.Error {
+	return errInvalidValue("The default group %s cannot be tagged.", name)
 }
 
 func errTagQuota() *core.Error {

@@ -1,0 +1,160 @@
+package elasticache
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// reservedAddresses is how many addresses at the start of a subnet the network
+// itself uses, as in every VPC; the last one, the broadcast address, is the
+// network's too.
+const reservedAddresses = 4
+
+// allocator hands out addresses of one VPC within one transaction. Everything
+// it decides is a function of the owners' names and of what is taken, because
+// the transaction may be run again.
+type allocator struct {
+	tx        *store.Tx
+	vpc       *resource.VPC
+	advertise Advertise
+}
+
+// endpoint gives owner an address in the first of the subnets that has one
+// free, and a port of the advertised range if there is one.
+func (a allocator) endpoint(owner string, subnets []resource.Subnet, port int, names []string) (resource.Endpoint, resource.Subnet, error) {
+	for _, subnet := range subnets {
+		ip, err := a.address(owner, subnet)
+		if err != nil {
+			return resource.Endpoint{}, subnet, err
+		}
+		if !ip.IsValid() {
+			continue
+		}
+		b := ip.As4()
+		bound := netip.AddrFrom4([4]byte{127, byte(a.vpc.Window), b[2], b[3]})
+		e := resource.Endpoint{
+			VPC:   core.Endpoint{Address: ip.String(), Port: port},
+			Bound: core.Endpoint{Address: bound.String(), Port: port},
+			Names: names,
+		}
+		e.Advertised, err = a.advertised(owner, e.Bound)
+		return e, subnet, err
+	}
+	return resource.Endpoint{}, resource.Subnet{}, errNoFreeAddress(subnets)
+}
+
+// address takes a free address of a subnet; the zero address if there is none.
+// The search begins at a place that depends on the owner, so that creations at
+// the same time rarely want the same one.
+func (a allocator) address(owner string, subnet resource.Subnet) (netip.Addr, error) {
+	prefix, err := netip.ParsePrefix(subnet.CIDR)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("range of subnet %s: %w", subnet.ID, err)
+	}
+	base := prefix.Masked().Addr().As4()
+	first := binary.BigEndian.Uint32(base[:])
+	usable := uint32(1)<<(32-prefix.Bits()) - reservedAddresses - 1
+	start := hashOf(owner) % usable
+	for i := range usable {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], first+reservedAddresses+(start+i)%usable)
+		ip := netip.AddrFrom4(b)
+		key := a.vpc.Region + "/" + a.vpc.ID + "/" + ip.String()
+		if _, taken := resource.Addresses.Get(a.tx, key); taken {
+			continue
+		}
+		resource.Addresses.Put(a.tx, key, &resource.Address{Owner: owner})
+		return ip, nil
+	}
+	return netip.Addr{}, nil
+}
+
+// advertised is what clients are told: the bound address, or one port of the
+// deployment's range on its one address.
+func (a allocator) advertised(owner string, bound core.Endpoint) (core.Endpoint, error) {
+	if a.advertise.Host == "" {
+		return bound, nil
+	}
+	for port := a.advertise.PortFrom; port <= a.advertise.PortTo; port++ {
+		key := "ports/" + strconv.Itoa(port)
+		if _, taken := resource.Addresses.Get(a.tx, key); taken {
+			continue
+		}
+		resource.Addresses.Put(a.tx, key, &resource.Address{Owner: owner})
+		return core.Endpoint{Address: a.advertise.Host, Port: port}, nil
+	}
+	return core.Endpoint{}, errNoFreePort(a.advertise)
+}
+
+func hashOf(s string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return h.Sum32()
+}
+
+// dnsNames makes the DNS names of the endpoints of one VPC, labelled as the
+// service labels them. An endpoint has the names of both forms, with and
+// without TLS, because a group can move from one to the other.
+type dnsNames struct {
+	// tail is ".REGIONCODE.DOMAIN", id the short hash of account and VPC.
+	id, tail string
+}
+
+func newDNSNames(account, region, vpcID, domain string) dnsNames {
+	sum := sha256.Sum256([]byte(account + "/" + vpcID))
+	id := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:6]
+	return dnsNames{id: id, tail: "." + regionCode(region) + "." + domain}
+}
+
+func (d dnsNames) clusterNode(cluster, node string) []string {
+	return []string{cluster + "." + d.id + "." + node + d.tail, node + "." + cluster + "." + d.id + d.tail}
+}
+
+func (d dnsNames) configuration(cluster string) []string {
+	return []string{cluster + "." + d.id + ".cfg" + d.tail}
+}
+
+func (d dnsNames) member(group, cluster string) []string {
+	return []string{cluster + "." + d.id + "." + onlyNode + d.tail, cluster + "." + group + "." + d.id + d.tail}
+}
+
+func (d dnsNames) primary(group string) []string {
+	return []string{group + "." + d.id + ".ng." + onlyShard + d.tail, "master." + group + "." + d.id + d.tail}
+}
+
+func (d dnsNames) reader(group string) []string {
+	return []string{group + "-ro." + d.id + ".ng." + onlyShard + d.tail, "replica." + group + "." + d.id + d.tail}
+}
+
+// regionCode is the short form of a region's name in endpoints: "us-east-1" is
+// "use1", "ap-northeast-1" is "apne1".
+func regionCode(region string) string {
+	parts := strings.Split(region, "-")
+	if len(parts) < 3 {
+		return strings.ReplaceAll(region, "-", "")
+	}
+	area, number := parts[0], parts[len(parts)-1]
+	var direction strings.Builder
+	for _, p := range parts[1 : len(parts)-1] {
+		for _, compass := range []string{"north", "south", "east", "west", "central"} {
+			if rest, ok := strings.CutPrefix(p, compass); ok {
+				direction.WriteByte(compass[0])
+				p = rest
+			}
+		}
+		if p != "" {
+			direction.WriteByte(p[0])
+		}
+	}
+	return area + direction.String() + number
+}
