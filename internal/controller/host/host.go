@@ -143,5 +143,5 @@ func (h *Host) missed(ctx context.Context, leaving []*resource.Node) (time.Durat
 	if wait := goneAfter - h.Clock.Now().Sub(h.since); wait > 0 {
 		return wait, nil
 	}
-	return 0, h.record(ctx, gone)
+	return 0, h.Record(ctx, gone)
 }

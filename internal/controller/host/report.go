@@ -57,7 +57,7 @@ func (h *Host) flush(ctx context.Context, pending map[string]runtime.Report) err
 		for i, id := range ids {
 			reports[i] = pending[id]
 		}
-		if err := h.record(ctx, reports); err != nil {
+		if err := h.Record(ctx, reports); err != nil {
 			return err
 		}
 		for _, id := range ids {
@@ -67,8 +67,8 @@ func (h *Host) flush(ctx context.Context, pending map[string]runtime.Report) err
 	return nil
 }
 
-// record writes the statuses that follow from reports, if they are news.
-func (h *Host) record(ctx context.Context, reports []runtime.Report) error {
+// Record writes the statuses that follow from reports, if they are news.
+func (h *Host) Record(ctx context.Context, reports []runtime.Report) error {
 	now := h.Clock.Now()
 	var news []*resource.Node
 	err := h.Store.Update(ctx, func(tx *store.Tx) error {

@@ -163,6 +163,12 @@ func Failed(n *resource.Node) bool {
 	return !n.Spec.Deleted && current(n) && n.Status.Phase == resource.NodeFailed
 }
 
+// Starting reports whether it is not known yet what became of the process that
+// the spec asks for.
+func Starting(n *resource.Node) bool {
+	return !n.Spec.Deleted && !Alive(n) && !Exited(n) && !Failed(n)
+}
+
 // Gone reports whether nothing is left of a node but its record.
 func Gone(n *resource.Node) bool {
 	return n.Spec.Deleted && n.Status.Phase == resource.NodeGone

@@ -83,6 +83,8 @@ type pass struct {
 	caughtUp bool
 	// failure is the first one of a member.
 	failure string
+	// failoverFrom is the member that the primary still has to take over from.
+	failoverFrom string
 }
 
 func (p *pass) add(steps ...step.Step) { p.Steps = append(p.Steps, steps...) }
@@ -98,6 +100,7 @@ func (p *pass) event(message string) {
 // that is. The source comes first, so that there is something to replicate from.
 func (w World) converge(members []*member, r roles) Decision {
 	p := &pass{World: w, roles: r, ready: true, caughtUp: true}
+	p.takeOver()
 	p.member(r.source)
 	for _, m := range members {
 		if m != r.source {
@@ -179,15 +182,7 @@ func (p *pass) status() {
 	var messages []string
 	s.Failure = p.failure
 	s.Primary = p.primary.id()
-	if before := g.Status.Primary; before != "" && before != s.Primary {
-		s.FailoverFrom = before
-	}
-	if s.FailoverFrom != "" && p.primaryTookOver() {
-		message := fmt.Sprintf("Failover from primary node %s to replica node %s completed", s.FailoverFrom, s.Primary)
-		messages = append(messages, message)
-		p.add(p.primary.Event(message))
-		s.FailoverFrom = ""
-	}
+	s.FailoverFrom = p.failoverFrom
 	if p.ready {
 		s.ObservedGeneration = g.Generation
 		if s.Available == nil {
@@ -211,10 +206,22 @@ func (p *pass) status() {
 	}
 }
 
-// primaryTookOver reports whether the node of the primary says so itself.
-func (p *pass) primaryTookOver() bool {
+// takeOver tells of a failover once the node of the new primary says itself that
+// it has the role.
+func (p *pass) takeOver() {
+	p.failoverFrom = p.Group.Status.FailoverFrom
+	if before := p.Group.Status.Primary; before != "" && before != p.primary.id() {
+		p.failoverFrom = before
+	}
 	n := p.primary.node
-	return n != nil && p.source == p.primary && nodespec.CaughtUp(n) && n.Spec.ReplicaOf == "" && n.Status.Role == rolePrimary
+	if p.failoverFrom == "" || n == nil || p.source != p.primary ||
+		!nodespec.CaughtUp(n) || n.Spec.ReplicaOf != "" || n.Status.Role != rolePrimary {
+		return
+	}
+	message := fmt.Sprintf("Failover from primary node %s to replica node %s completed", p.failoverFrom, p.primary.id())
+	p.add(p.primary.Event(message))
+	p.event(message)
+	p.failoverFrom = ""
 }
 
 func onOff(on bool) string {

@@ -24,9 +24,9 @@ type roles struct {
 	primary, source *member
 	// lost is the member that was the source until now; nil if it still is.
 	lost *member
-	// ask are the nodes whose offsets must be known to decide; undecided, that
-	// none of them answered.
-	ask       []string
+	// ask are the nodes whose offsets must be known to decide.
+	ask []string
+	// undecided: nodes that may hold the data did not answer, or are starting.
 	undecided bool
 	// orphaned: no member holds the data any more.
 	orphaned bool
@@ -56,8 +56,13 @@ func (w World) decide(members []*member) roles {
 func (w World) succeed(members []*member, r roles) roles {
 	r.lost = r.source
 	var alive, answered []*member
+	starting := false
 	for _, m := range members {
-		if m == r.lost || m.node == nil || !nodespec.Alive(m.node) {
+		if m == r.lost || m.node == nil {
+			continue
+		}
+		if !nodespec.Alive(m.node) {
+			starting = starting || nodespec.Starting(m.node)
 			continue
 		}
 		alive = append(alive, m)
@@ -66,6 +71,10 @@ func (w World) succeed(members []*member, r roles) roles {
 		}
 	}
 	switch {
+	case len(alive) == 0 && starting:
+		// It may have been filled before anybody said that it runs.
+		r.undecided = true
+		return r
 	case len(alive) == 0:
 		r.source, r.orphaned = r.primary, true
 		return r

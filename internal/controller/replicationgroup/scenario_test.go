@@ -1,0 +1,501 @@
+package replicationgroup_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/controller/controllertest"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// newEvents are the events since the first n.
+func newEvents(l *controllertest.Loop, n int) string {
+	return strings.Join(controllertest.Events(l.Store)[n:], "\n")
+}
+
+func wantEvents(t *testing.T, l *controllertest.Loop, since int, want ...string) {
+	t.Helper()
+	if got := newEvents(l, since); got != strings.Join(want, "\n") {
+		t.Errorf("events:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func wantEndpoint(t *testing.T, l *controllertest.Loop, id string, nodes ...string) {
+	t.Helper()
+	if got := l.Runtime.Endpoint(id).Nodes; !slices.Equal(got, nodes) {
+		t.Errorf("%s leads to %v, want %v", id, got, nodes)
+	}
+}
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	g := group(l)
+	if g.Status.Available == nil || g.Status.ObservedGeneration != 1 || g.Status.Primary != "rg-001" {
+		t.Errorf("group status is %+v", g.Status)
+	}
+	for _, id := range g.Spec.Members {
+		s := cluster(l, id).Status
+		if s.Available == nil || s.ObservedGeneration != 1 || s.NodeStatus["0001"] != "available" || s.ParameterApplyStatus != "in-sync" {
+			t.Errorf("%s: status is %+v", id, s)
+		}
+	}
+	for key, replicaOf := range map[string]string{node1: "", node2: node1, node3: node1} {
+		if n := node(l, key); n.Spec.ReplicaOf != replicaOf || n.Spec.Incarnation != 1 || n.UID == "" || !n.Spec.Auth.NoPassword {
+			t.Errorf("%s: spec is %+v", key, n.Spec)
+		}
+	}
+	wantEndpoint(t, l, primary, node1)
+	wantEndpoint(t, l, reader, node2, node3)
+	wantEvents(t, l, 0,
+		"rg-001: Added cache node 0001 in availability zone us-east-1a",
+		"rg-001: Cache cluster created",
+		"rg-002: Added cache node 0001 in availability zone us-east-1b",
+		"rg-002: Cache cluster created",
+		"rg-003: Added cache node 0001 in availability zone us-east-1c",
+		"rg-003: Cache cluster created",
+		"rg: Replication group rg created",
+		"rg: Automatic failover has been turned on for replication group rg",
+	)
+}
+
+// A settled world must stay at rest: no pass writes, no document is applied.
+func TestRest(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	applied, events := l.Runtime.Applied(), len(controllertest.Events(l.Store))
+	for range 3 {
+		l.Clock.Advance(time.Minute)
+		if waits := l.Settle(t); len(waits) > 0 {
+			t.Errorf("something waits: %v", waits)
+		}
+	}
+	if l.Runtime.Applied() != applied || len(controllertest.Events(l.Store)) != events {
+		t.Errorf("%d documents applied and events %q at rest", l.Runtime.Applied()-applied, newEvents(l, events))
+	}
+}
+
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	for range 5 {
+		l.Runtime.Write(primary)
+	}
+	l.Runtime.Set(node2, 4) // it lags
+	l.Clock.Advance(time.Minute)
+	before := len(controllertest.Events(l.Store))
+	l.Runtime.Kill(node1)
+	l.Settle(t)
+
+	if p := group(l).Status.Primary; p != "rg-003" {
+		t.Fatalf("primary is %s, want the most advanced replica rg-003", p)
+	}
+	for key, want := range map[string]struct {
+		replicaOf   string
+		incarnation int
+	}{node1: {node3, 2}, node2: {node3, 1}, node3: {"", 1}} {
+		n := node(l, key)
+		if n.Spec.ReplicaOf != want.replicaOf || n.Spec.Incarnation != want.incarnation {
+			t.Errorf("%s: replica of %q, incarnation %d, want %+v", key, n.Spec.ReplicaOf, n.Spec.Incarnation, want)
+		}
+		if data := l.Runtime.Engine(key).Data; data != 5 {
+			t.Errorf("%s holds %d writes, want 5", key, data)
+		}
+	}
+	wantEndpoint(t, l, primary, node3)
+	wantEndpoint(t, l, reader, node1, node2)
+	if !l.Runtime.Endpoint(primary).CutRemoved || l.Runtime.Endpoint(reader).CutRemoved {
+		t.Error("only the primary endpoint cuts connections to a node that left it")
+	}
+	wantEvents(t, l, before,
+		"rg-001: Recovering cache nodes 0001",
+		"rg-003: Failover from primary node rg-001 to replica node rg-003 completed",
+		"rg: Failover from primary node rg-001 to replica node rg-003 completed",
+		"rg-001: Finished recovery for cache nodes 0001",
+	)
+}
+
+// The writer's endpoint must lead nowhere from the exit on until the new primary
+// says itself that it is one.
+func TestFailoverEndpoint(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	l.Runtime.Auto = false
+	groups, host := l.Controllers[0], l.Controllers[1]
+	l.Runtime.Kill(node1)
+	l.Deliver(t)
+	l.Pass(t, host, "host")
+	wantEndpoint(t, l, primary)
+	wantEndpoint(t, l, reader, node2)
+	l.Pass(t, groups, groupKey)
+	l.Pass(t, host, "host")
+	if n := node(l, node2); n.Spec.ReplicaOf != "" {
+		t.Fatal("the replica is not promoted in the first pass")
+	}
+	wantEndpoint(t, l, primary)
+	l.Runtime.Step(node2)
+	l.Deliver(t)
+	l.Pass(t, host, "host")
+	wantEndpoint(t, l, primary, node2)
+	wantEndpoint(t, l, reader, node2)
+}
+
+// Without automatic failover the survivor keeps the data for the primary, which
+// takes its place again once it is in sync.
+func TestLostPrimaryComesBack(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, nil)
+	for range 3 {
+		l.Runtime.Write(primary)
+	}
+	l.Runtime.Set(node2, 2)
+	before := len(controllertest.Events(l.Store))
+	l.Runtime.Auto = false
+	groups, host := l.Controllers[0], l.Controllers[1]
+	l.Runtime.Kill(node1)
+	l.Deliver(t)
+	l.Pass(t, groups, groupKey)
+	l.Pass(t, host, "host")
+	if a, b := node(l, node1).Spec, node(l, node3).Spec; a.ReplicaOf != node3 || a.Incarnation != 2 || b.ReplicaOf != "" {
+		t.Fatalf("the primary is a replica of %q, the survivor of %q", a.ReplicaOf, b.ReplicaOf)
+	}
+	l.Settle(t)
+	if p := group(l).Status.Primary; p != "rg-001" {
+		t.Errorf("primary is %s, want rg-001 still", p)
+	}
+	for key, want := range map[string]string{node1: "", node2: node1, node3: node1} {
+		if got := node(l, key).Spec.ReplicaOf; got != want {
+			t.Errorf("%s replicates from %q, want %q", key, got, want)
+		}
+		if data := l.Runtime.Engine(key).Data; data != 3 {
+			t.Errorf("%s holds %d writes, want 3", key, data)
+		}
+	}
+	wantEndpoint(t, l, primary, node1)
+	wantEvents(t, l, before,
+		"rg-001: Recovering cache nodes 0001",
+		"rg-001: Finished recovery for cache nodes 0001",
+	)
+}
+
+func TestNobodySurvives(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*controllertest.Loop, *resource.ReplicationGroup){"failover": failover, "no failover": nil} {
+		t.Run(name, func(t *testing.T) {
+			l := newGroup(t, 2, edit)
+			l.Runtime.Write(primary)
+			before := len(controllertest.Events(l.Store))
+			l.Runtime.Kill(node1, node2)
+			l.Settle(t)
+			wantEndpoint(t, l, primary, node1)
+			wantEndpoint(t, l, reader, node2)
+			events := newEvents(l, before)
+			if !strings.Contains(events, "rg: No node of replication group rg is left with its data: node rg-001 starts empty") {
+				t.Errorf("no event says that the data is lost:\n%s", events)
+			}
+			if strings.Contains(events, "Failover") {
+				t.Errorf("an event tells of a failover:\n%s", events)
+			}
+		})
+	}
+}
+
+// A replica that is there but gives no answer may hold the data: nobody is
+// promoted and the primary does not start empty until it is heard of.
+func TestSilentReplica(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	l.Runtime.Write(primary)
+	l.Runtime.Silence(node2, true)
+	l.Runtime.Kill(node1)
+	waits := l.Settle(t)
+	if len(waits) != 1 || waits[0] > 100*time.Millisecond {
+		t.Errorf("waits are %v, want one that is short", waits)
+	}
+	if a, b := node(l, node1).Spec, node(l, node2).Spec; a.Incarnation != 1 || b.ReplicaOf != node1 {
+		t.Fatalf("something was decided: %+v, %+v", a, b)
+	}
+	l.Runtime.Silence(node2, false)
+	l.Settle(t)
+	wantEndpoint(t, l, primary, node2)
+	if data := l.Runtime.Engine(node2).Data; data != 1 {
+		t.Errorf("the new primary holds %d writes, want 1", data)
+	}
+}
+
+func TestLostReplica(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	l.Runtime.Write(primary)
+	before := len(controllertest.Events(l.Store))
+	l.Runtime.Kill(node3)
+	l.Settle(t)
+	if n := node(l, node3); n.Spec.Incarnation != 2 || n.Spec.ReplicaOf != node1 || l.Runtime.Engine(node3).Data != 1 {
+		t.Errorf("the replica is not back: %+v", n.Spec)
+	}
+	wantEndpoint(t, l, reader, node2, node3)
+	wantEvents(t, l, before, "rg-003: Recovering cache nodes 0001", "rg-003: Finished recovery for cache nodes 0001")
+}
+
+// A replica that keeps dying is started ever more slowly, at first at once.
+func TestDyingReplica(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	var got []time.Duration
+	for range 9 {
+		l.Runtime.Kill(node2)
+		waits := l.Settle(t)
+		if len(waits) == 0 {
+			got = append(got, 0)
+			continue
+		}
+		got = append(got, waits[0])
+		if incarnation := node(l, node2).Spec.Incarnation; incarnation != len(got) {
+			t.Fatalf("incarnation %d was started before its time", incarnation)
+		}
+		l.Clock.Advance(waits[0])
+		l.Settle(t)
+	}
+	s := time.Second
+	want := []time.Duration{0, s, 2 * s, 4 * s, 8 * s, 16 * s, 30 * s, 30 * s, 30 * s}
+	if !slices.Equal(got, want) {
+		t.Errorf("pauses are %v, want %v", got, want)
+	}
+	l.Clock.Advance(time.Minute)
+	l.Runtime.Kill(node2)
+	if waits := l.Settle(t); len(waits) > 0 {
+		t.Errorf("after a longer life it still waits %v", waits)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		// tokens are the credentials, "" for none.
+		tokens     []string
+		noPassword bool
+		login      bool
+	}{
+		{"none", []string{""}, true, false},
+		{"required", []string{"token-of-sixteen-a"}, false, false},
+		{"two", []string{"token-of-sixteen-a", "token-of-sixteen-b"}, false, false},
+		{"optional", []string{"", "token-of-sixteen-a"}, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newGroup(t, 2, nil)
+			before := len(controllertest.Events(l.Store))
+			auth := resource.Auth{Change: "ROTATING"}
+			var digests []string
+			for _, token := range tt.tokens {
+				if token == "" {
+					auth.Credentials = append(auth.Credentials, resource.Credential{None: true})
+					continue
+				}
+				auth.Credentials = append(auth.Credentials, l.Token(t, token))
+				digests = append(digests, core.NewSecret(token).SHA256())
+			}
+			editGroup(t, l, func(g *resource.ReplicationGroup) { g.Spec.Auth = auth })
+			l.Clock.Advance(time.Second)
+			l.Settle(t)
+			for _, key := range []string{node1, node2} {
+				if from := node(l, key).Spec.Auth.SecretsFrom; from != "rg-uid" {
+					t.Errorf("%s: hidden passwords come from %q", key, from)
+				}
+				e := l.Runtime.Engine(key).Node.Auth
+				if !slices.Equal(e.Digests, digests) || e.Login.IsZero() == tt.login || e.NoPassword != tt.noPassword {
+					t.Errorf("%s: the engine has %+v", key, e)
+				}
+			}
+			g := group(l)
+			if g.Spec.Auth.Change != "" || g.Spec.Auth.Modified == nil || !g.Spec.Auth.Modified.Equal(l.Clock.Now()) || g.Status.ObservedGeneration != 2 {
+				t.Errorf("the change is not finished: %+v, %+v", g.Spec.Auth, g.Status)
+			}
+			wantEvents(t, l, before, "rg: Authentication token of replication group rg has been changed")
+		})
+	}
+}
+
+// The tokens are a change in progress until the last node has them.
+func TestTokensReachEveryNode(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, nil)
+	l.Runtime.Auto = false
+	groups, host := l.Controllers[0], l.Controllers[1]
+	editGroup(t, l, func(g *resource.ReplicationGroup) {
+		g.Spec.Auth = resource.Auth{Credentials: []resource.Credential{l.Token(t, "token-of-sixteen-a")}, Change: "SETTING"}
+	})
+	for _, key := range []string{node1, node2} {
+		if g := group(l); g.Spec.Auth.Change != "SETTING" || g.Status.ObservedGeneration != 1 {
+			t.Fatalf("finished before %s has the token", key)
+		}
+		l.Pass(t, groups, groupKey)
+		l.Pass(t, host, "host")
+		l.Runtime.Step(key)
+		l.Deliver(t)
+	}
+	l.Pass(t, groups, groupKey)
+	if g := group(l); g.Spec.Auth.Change != "" || g.Status.ObservedGeneration != 2 {
+		t.Errorf("not finished: %+v", g)
+	}
+}
+
+// A token of the creation is in the first spec of every node, of later ones too.
+func TestTokenFromTheStart(t *testing.T) {
+	t.Parallel()
+	l := newLoop(t, false)
+	g, members := controllertest.Group(2)
+	g.Spec.Auth.Credentials = []resource.Credential{l.Token(t, "token-of-sixteen-a")}
+	l.Update(t, func(tx *store.Tx) { controllertest.PutGroup(tx, g, members) })
+	l.Pass(t, l.Controllers[0], groupKey)
+	l.Pass(t, l.Controllers[1], "host")
+	for _, n := range l.Runtime.Document().Nodes {
+		if n.Generation != 1 || n.Auth.NoPassword || len(n.Auth.Digests) != 1 {
+			t.Errorf("%s starts with %+v", n.ID, n.Auth)
+		}
+	}
+	l.Settle(t)
+	editGroup(t, l, func(g *resource.ReplicationGroup) { members = append(members, controllertest.Member(g, 3)) })
+	l.Update(t, func(tx *store.Tx) { controllertest.PutCluster(tx, members[2]) })
+	l.Settle(t)
+	n := node(l, node3)
+	if n.Spec.Generation != 1 || n.Spec.Auth.NoPassword || len(n.Spec.Auth.Digests) != 1 || n.Spec.ReplicaOf != node1 {
+		t.Errorf("the later replica is %+v", n.Spec)
+	}
+}
+
+func TestReboot(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	l.Runtime.Write(primary)
+	before := len(controllertest.Events(l.Store))
+	editCluster(t, l, "rg-001", func(c *resource.CacheCluster) { c.Spec.Reboot = map[string]int{"0001": 1} })
+	l.Settle(t)
+	if p := group(l).Status.Primary; p != "rg-001" {
+		t.Errorf("a reboot moved the primary to %s", p)
+	}
+	n := node(l, node1)
+	if n.Spec.Incarnation != 2 || n.Spec.ReplicaOf != "" || cluster(l, "rg-001").Status.ObservedGeneration != 2 {
+		t.Errorf("the node was not rebooted: %+v", n.Spec)
+	}
+	wantEvents(t, l, before, "rg-001: Cache node 0001 shutdown", "rg-001: Cache node 0001 restarted")
+}
+
+func TestRemoveMember(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, nil)
+	before := len(controllertest.Events(l.Store))
+	editGroup(t, l, func(g *resource.ReplicationGroup) { g.Spec.Members = g.Spec.Members[:2] })
+	editCluster(t, l, "rg-003", func(c *resource.CacheCluster) { c.Spec.Deleting = true })
+	l.Settle(t)
+	want := []string{
+		"group us-east-1/rg", "cluster us-east-1/rg-001", "cluster us-east-1/rg-002",
+		"node us-east-1/rg-001/0001", "node us-east-1/rg-002/0001",
+		"address us-east-1/vpc-1/172.31.0.1", "address us-east-1/vpc-1/172.31.0.100",
+		"address us-east-1/vpc-1/172.31.0.101", "address us-east-1/vpc-1/172.31.0.2",
+	}
+	if got := controllertest.Records(l.Store); !slices.Equal(got, want) {
+		t.Errorf("left are\n%s", strings.Join(got, "\n"))
+	}
+	if g := group(l); g.Status.ObservedGeneration != 2 {
+		t.Errorf("the group is not settled: %+v", g.Status)
+	}
+	wantEndpoint(t, l, reader, node2)
+	wantEvents(t, l, before, "rg-003: Cache cluster deleted")
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	before := len(controllertest.Events(l.Store))
+	editGroup(t, l, func(g *resource.ReplicationGroup) { g.Spec.Deleting = true })
+	for _, id := range []string{"rg-001", "rg-002"} {
+		editCluster(t, l, id, func(c *resource.CacheCluster) { c.Spec.Deleting = true })
+	}
+	l.Settle(t)
+	if left := controllertest.Records(l.Store); len(left) > 0 {
+		t.Errorf("left are %q", left)
+	}
+	if doc := l.Runtime.Document(); len(doc.Nodes)+len(doc.Endpoints) > 0 {
+		t.Errorf("the document still has %+v", doc)
+	}
+	wantEvents(t, l, before,
+		"rg-001: Cache cluster deleted", "rg-002: Cache cluster deleted", "rg: Replication group rg deleted")
+}
+
+func TestDeleteRetainingPrimary(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, func(l *controllertest.Loop, g *resource.ReplicationGroup) {
+		g.Spec.Auth.Credentials = []resource.Credential{l.Token(t, "token-of-sixteen-a")}
+	})
+	l.Runtime.Write(primary)
+	editGroup(t, l, func(g *resource.ReplicationGroup) { g.Spec.Deleting, g.Spec.RetainPrimary = true, true })
+	editCluster(t, l, "rg-002", func(c *resource.CacheCluster) { c.Spec.Deleting = true })
+	l.Settle(t)
+	want := []string{"cluster us-east-1/rg-001", "node us-east-1/rg-001/0001", "address us-east-1/vpc-1/172.31.0.1"}
+	if got := controllertest.Records(l.Store); !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
+	if c := cluster(l, "rg-001"); c.Spec.ReplicationGroupID != "" {
+		t.Errorf("the primary still belongs to %q", c.Spec.ReplicationGroupID)
+	}
+	n, e := node(l, node1), l.Runtime.Engine(node1)
+	if n.Spec.Incarnation != 1 || e.Data != 1 || n.Spec.Auth.NoPassword || n.Spec.Auth.SecretsFrom != "rg-uid" {
+		t.Errorf("the primary was not kept as it was: %+v, %d writes", n.Spec, e.Data)
+	}
+}
+
+func TestFailureIsTold(t *testing.T) {
+	t.Parallel()
+	l := newLoop(t, true)
+	l.Runtime.FailStart(node2, "address 127.10.0.2:6379 is taken")
+	g, members := controllertest.Group(2)
+	l.Update(t, func(tx *store.Tx) { controllertest.PutGroup(tx, g, members) })
+	l.Settle(t)
+	want := "cache node 0001: address 127.10.0.2:6379 is taken"
+	if got := cluster(l, "rg-002").Status.Failure; got != want {
+		t.Errorf("the member's failure is %q", got)
+	}
+	if got := group(l).Status; got.Failure != "rg-002: "+want || got.Available != nil {
+		t.Errorf("the group's status is %+v", got)
+	}
+	l.Runtime.FailStart(node2, "")
+	l.Settle(t)
+	if got := group(l).Status; got.Failure != "" || got.Available == nil {
+		t.Errorf("after the cause went, the group's status is %+v", got)
+	}
+}
+
+// A replica whose process was started anew may be filled before its report is
+// in: the exit of the primary in between must not empty the group.
+func TestStartingReplica(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, failover)
+	l.Runtime.Write(primary)
+	l.Runtime.Auto = false
+	groups, host := l.Controllers[0], l.Controllers[1]
+	l.Runtime.Kill(node2)
+	l.Deliver(t)
+	l.Pass(t, groups, groupKey)
+	l.Pass(t, host, "host")
+	l.Runtime.Step(node2)
+	late := <-l.Runtime.Reports()
+	l.Runtime.Kill(node1)
+	l.Deliver(t)
+	l.Pass(t, groups, groupKey)
+	if n := node(l, node1); n.Spec.Incarnation != 1 {
+		t.Fatalf("the primary starts empty: %+v", n.Spec)
+	}
+	if err := l.Record(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	l.Settle(t)
+	wantEndpoint(t, l, primary, node2)
+	if data := l.Runtime.Engine(node1).Data; data != 1 {
+		t.Errorf("the old primary holds %d writes, want 1", data)
+	}
+}
