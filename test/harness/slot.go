@@ -43,7 +43,7 @@ func takeSlot() (*slot, error) {
 // windows is the range for --windows.
 func (s *slot) windows() string {
 	from := firstWindow + s.number*windowsPerOne
-	return fmt.Sprintf("%d-%d", from, from+windowsPerOne-2)
+	return fmt.Sprintf("%d-%d", from, from+windowsPerOne-1)
 }
 
 func (s *slot) release() { _ = s.file.Close() }

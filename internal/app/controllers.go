@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/larder-cache/larder/internal/controller/cachecluster"
+	"github.com/larder-cache/larder/internal/controller/certificate"
+	"github.com/larder-cache/larder/internal/controller/event"
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/replicationgroup"
+	"github.com/larder-cache/larder/internal/reconcile"
+)
+
+// controllers is the one table of all controllers. What wakes each, how often it
+// looks at everything, and how many keys it works on at once is said by its
+// constructor; what it reads and writes:
+//
+//	name               reads                                        writes
+//	cache-cluster      cache-clusters nodes parameter-groups        nodes(spec) cache-clusters(status) events
+//	replication-group  the same, replication-groups, offsets        the same, replication-groups(status)
+//	certificate        cache-clusters replication-groups            certificates
+//	host               all of these                                 the runtime; nodes(status) by Follow
+//	event              events                                       events (removes old ones)
+func (s *server) controllers() []reconcile.Controller {
+	engines := nodespec.Installed{Catalog: s.catalog}
+	all := []reconcile.Controller{
+		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
+		s.host.Controller(),
+		event.New(event.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
+	}
+	for i := range all {
+		all[i].OnError = logFailure(s.io.Log, all[i].Name)
+	}
+	return all
+}
+
+func logFailure(log *slog.Logger, name string) func(context.Context, string, error) {
+	return func(_ context.Context, key string, err error) {
+		log.Warn("a controller will try again", "controller", name, "key", key, "error", err)
+	}
+}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/larder-cache/larder/internal/config"
+	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/userspace"
+)
+
+// Down stops the server of a data directory, its engines and its relay. State
+// stays: the next server starts the nodes again, empty, as after a reboot.
+func Down(ctx context.Context, cfg config.Config) error {
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	l, err := stopServer(ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	relays := userspace.Stop(ctx, cfg.RunDir)
+	_, engines := local.Stop(cfg.DataDir, cfg.RunDir)
+	return errors.Join(relays, engines, l.release())
+}
+
+// stopServer asks the server that holds the lock to end, and takes the lock.
+func stopServer(ctx context.Context, dataDir string) (*lock, error) {
+	asked := false
+	for {
+		l, err := takeLock(dataDir)
+		if err == nil || !errors.Is(err, errLocked) {
+			return l, err
+		}
+		if pid := holderOf(filepath.Join(dataDir, "lock")); pid > 0 && !asked {
+			if err := unix.Kill(pid, unix.SIGTERM); err != nil && !errors.Is(err, unix.ESRCH) {
+				return nil, fmt.Errorf("stopping the server (pid %d): %w", pid, err)
+			}
+			asked = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"context"
+
+	"github.com/larder-cache/larder/internal/controller/certificate"
+	"github.com/larder-cache/larder/internal/controller/host"
+	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/userspace"
+)
+
+// openRuntime adopts the engines and the relay that an earlier server left.
+func (s *server) openRuntime(ctx context.Context, undo *undo) error {
+	exe, err := executable()
+	if err != nil {
+		return err
+	}
+	fabric, err := userspace.New(ctx, userspace.Config{
+		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, Clock: s.clock, Log: s.io.Log,
+	})
+	if err != nil {
+		return err
+	}
+	nodeCA, err := certificate.Load(ctx, s.store, s.seal, certificate.NodeAuthority)
+	if err != nil {
+		return err
+	}
+	s.runtime, err = local.New(ctx, local.Config{
+		DataDir: s.cfg.DataDir, RunDir: s.cfg.RunDir,
+		Choose: s.choose, Fabric: fabric,
+		NodeCA: certificate.NodeIssuer{Authority: nodeCA, Clock: s.clock},
+		Clock:  s.clock, Log: s.io.Log, Ephemeral: s.cfg.Ephemeral,
+	})
+	if err != nil {
+		_ = fabric.Close()
+		return err
+	}
+	undo.add(s.runtime.Close)
+	s.host = host.New(host.Config{Store: s.store, Seal: s.seal, Runtime: s.runtime, Clock: s.clock, Log: s.io.Log})
+	return nil
+}

@@ -1,0 +1,177 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/larder-cache/larder/internal/admin"
+	"github.com/larder-cache/larder/internal/catalog"
+	"github.com/larder-cache/larder/internal/config"
+	"github.com/larder-cache/larder/internal/controller/certificate"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/pki"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/seal"
+	"github.com/larder-cache/larder/internal/store"
+	"github.com/larder-cache/larder/internal/store/etcd"
+)
+
+// state is what a server knows before it reads the store: its directories, its
+// sealing key and the engines of the host.
+type state struct {
+	seal     *seal.Ring
+	binaries map[string]engine.Binary // by path
+	catalog  *catalog.Catalog
+	keys     *admin.Keys
+	rootKey  *resource.AccessKey
+	// authority signs what clients connect to.
+	authority pki.Authority
+}
+
+// openState makes and locks the directories, and looks for engines.
+func (s *server) openState(ctx context.Context, undo *undo) error {
+	if s.cfg.Ephemeral {
+		if err := refuseState(s.cfg.DataDir); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{s.cfg.DataDir, s.cfg.RunDir} {
+		if err := privateDir(dir); err != nil {
+			return err
+		}
+	}
+	l, err := takeLock(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	undo.add(l.release)
+	if s.cfg.Ephemeral {
+		undo.add(func() error { return errors.Join(os.RemoveAll(s.cfg.DataDir), os.RemoveAll(s.cfg.RunDir)) })
+	}
+	if s.seal, err = seal.Open(s.cfg.DataDir); err != nil {
+		return err
+	}
+	return s.findEngines(ctx)
+}
+
+// refuseState keeps an ephemeral server, which removes its directory at the end,
+// away from one that holds anything.
+func refuseState(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty, and --ephemeral would remove it at the end: choose another --data-dir", dir)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("looking into the data directory: %w", err)
+	}
+	return nil
+}
+
+func privateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making a directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs x
+		return fmt.Errorf("closing a directory to others: %w", err)
+	}
+	return nil
+}
+
+// findEngines builds the catalogue from what is installed. An odd binary is said
+// and passed over; no engine at all is said too, since nothing could be created.
+func (s *server) findEngines(ctx context.Context) error {
+	found, err := engine.Discover(ctx, s.cfg.EngineDirs)
+	if err != nil {
+		s.io.Log.Warn("some engines cannot be used", "error", err)
+	}
+	s.binaries = map[string]engine.Binary{}
+	installed := make([]catalog.Binary, len(found))
+	for i, b := range found {
+		s.binaries[b.Path] = b
+		installed[i] = catalog.Binary{Engine: b.Engine, Version: b.Version, Path: b.Path}
+		s.io.Log.Info("engine found", "engine", b.Engine, "version", b.Version, "path", b.Path)
+	}
+	if len(found) == 0 {
+		s.io.Log.Warn("no engine is installed: install redis-server, valkey-server or memcached, or name their place with --engine-dirs")
+	}
+	s.catalog = catalog.New(installed, s.cfg.EngineVersions == config.VersionsExact)
+	return nil
+}
+
+// choose gives the runtime the binary that serves a version.
+func (s *server) choose(engineName, version string) (engine.Binary, error) {
+	b, err := s.catalog.Choose(engineName, version)
+	if err != nil {
+		return engine.Binary{}, err
+	}
+	return s.binaries[b.Path], nil
+}
+
+// openStore opens the records and makes what every deployment has: the root key
+// and the certificate authorities.
+func (s *server) openStore(ctx context.Context, undo *undo) error {
+	backend, err := s.backend(ctx)
+	if err != nil {
+		return err
+	}
+	if s.store, err = store.Open(ctx, backend, s.io.Log); err != nil {
+		return errors.Join(err, backend.Close())
+	}
+	undo.add(s.store.Close)
+	s.keys = admin.NewKeys(s.store, s.seal, s.clock, s.cfg.Account)
+	if s.rootKey, err = s.keys.EnsureRoot(ctx); err != nil {
+		return fmt.Errorf("making the root access key: %w", err)
+	}
+	if err := certificate.EnsureAuthorities(ctx, s.store, s.seal, s.clock); err != nil {
+		return err
+	}
+	if s.authority, err = certificate.Load(ctx, s.store, s.seal, certificate.ClientAuthority); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.cfg.DataDir, admin.AuthorityFile), []byte(s.authority.CertPEM), 0o600); err != nil {
+		return fmt.Errorf("writing the authority's certificate: %w", err)
+	}
+	return nil
+}
+
+func (s *server) backend(ctx context.Context) (store.Backend, error) {
+	e := s.cfg.Etcd
+	if len(e.Endpoints) == 0 {
+		return etcd.OpenEmbedded(ctx, filepath.Join(s.cfg.DataDir, "etcd"), s.io.Log)
+	}
+	return etcd.OpenExternal(ctx, etcd.Config{
+		Endpoints: e.Endpoints, CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile,
+		Username: e.Username, PasswordFile: e.PasswordFile,
+	}, s.io.Log)
+}
+
+// writeClientFile tells the commands of the same user where the server is.
+func (s *server) writeClientFile(endpoint string) error {
+	return admin.ClientFile{
+		Endpoint: endpoint, Region: s.cfg.Region, AccessKeyID: s.rootKey.ID, Secret: s.rootKey.Secret,
+	}.Write(s.cfg.DataDir)
+}
+
+// nodeCount is how many nodes the store says are running.
+func (s *server) nodeCount() (n int) {
+	s.store.Local(func(r store.Reader) {
+		for _, node := range resource.Nodes.List(r, "") {
+			if node.Status.Phase == resource.NodeRunning {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// newID is a random identifier that is never used again.
+func newID() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
