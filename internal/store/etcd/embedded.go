@@ -19,9 +19,9 @@ import (
 const (
 	// defaultPrefix is where records are kept unless configured otherwise.
 	defaultPrefix = "larder/"
-	// A lone member elects itself at the first election timeout, so short ones
-	// make it ready in some 50 ms.
-	tickMs, electionMs = 10, 50
+	// A lone member elects itself one to five ticks after its start, so short
+	// ticks make it ready soon; but each costs CPU time for as long as it runs.
+	tickMs, electionMs = 20, 5 * tickMs
 	// retention is how many commits back a watch can resume.
 	retention  = "10000"
 	quotaBytes = 4 << 30

@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/larder-cache/larder/internal/store"
 )
@@ -31,6 +33,13 @@ const (
 	// watch for minutes.
 	keepAliveTime, keepAliveTimeout = 10 * time.Second, 3 * time.Second
 )
+
+// reconnect is how a lost connection is made again; gRPC's own pauses grow to
+// two minutes.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
 
 // Config says where an external etcd is.
 type Config struct {
@@ -95,6 +104,7 @@ func dial(ctx context.Context, cfg Config, secure *tls.Config, log *slog.Logger)
 		DialTimeout:          time.Until(deadline),
 		DialKeepAliveTime:    keepAliveTime,
 		DialKeepAliveTimeout: keepAliveTimeout,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect)},
 		Username:             cfg.Username,
 		Logger:               quietLogger(log),
 	}

@@ -2,20 +2,23 @@ package etcd_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 
 	"github.com/larder-cache/larder/internal/pki"
@@ -24,42 +27,97 @@ import (
 	"github.com/larder-cache/larder/internal/store/storetest"
 )
 
-// server is an etcd with a TLS listener on loopback that wants a client
-// certificate and a password.
+// server is an etcd in a process of its own, with a TLS listener on loopback that
+// wants a client certificate and, once requireLogin was called, a password.
 type server struct {
 	etcd.Config
-	admin *clientv3.Client
+	dir  string
+	stop func()
 }
 
 const password = "a password of etcd"
 
+// serverEnv, when set, lets TestServer be the server that the JSON describes.
+const serverEnv = "LARDER_TEST_ETCD_SERVER"
+
 func startServer(t *testing.T) *server {
 	t.Helper()
-	dir := t.TempDir()
+	s := &server{dir: t.TempDir()}
+	s.Config = certificates(t, s.dir)
+	s.Endpoints = []string{"https://" + freeAddress(t)}
+	s.start(t)
+	t.Cleanup(func() { s.stop() })
+	s.requireLogin(t)
+	return s
+}
+
+// start starts the server, again if stop was called, which kills it.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	config, err := json.Marshal(s.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServer$")
+	cmd.Env = append(os.Environ(), serverEnv+"="+string(config))
+	cmd.Dir = s.dir
+	tether, err := cmd.StdinPipe() // ends with this process, however that ends
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = tether.Close()
+		_ = cmd.Wait()
+	})
+	s.awaitListener(t)
+}
+
+func (s *server) awaitListener(t *testing.T) {
+	t.Helper()
+	address := strings.TrimPrefix(s.Endpoints[0], "https://")
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			_ = conn.Close()
+			return
+		}
+	}
+	s.stop()
+	t.Fatal("the server does not start")
+}
+
+// TestServer is the etcd of the other tests, until its input ends.
+func TestServer(t *testing.T) {
+	config := os.Getenv(serverEnv)
+	if config == "" {
+		t.Skip("run by the tests of an external etcd")
+	}
+	var c etcd.Config
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := url.Parse(c.Endpoints[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := embed.NewConfig()
-	cfg.Dir = filepath.Join(dir, "data")
-	cfg.Name = "external"
+	cfg.Dir, cfg.Name = "data", "external"
 	name := url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = nil, []url.URL{name}
 	cfg.InitialCluster = cfg.Name + "=" + name.String()
-	endpoint := url.URL{Scheme: "https", Host: freeAddress(t)}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{endpoint}, []url.URL{endpoint}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{*endpoint}, []url.URL{*endpoint}
 	cfg.TickMs, cfg.ElectionMs = 10, 50
 	cfg.BcryptCost = 4
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	s := &server{Config: certificates(t, dir)}
-	s.Endpoints = []string{endpoint.String()}
-	cfg.ClientTLSInfo = transport.TLSInfo{CertFile: s.CertFile, KeyFile: s.KeyFile, TrustedCAFile: s.CAFile, ClientCertAuth: true}
-	member, err := embed.StartEtcd(cfg)
-	if err != nil {
-		t.Fatalf("start etcd: %v", err)
+	cfg.ClientTLSInfo = transport.TLSInfo{CertFile: c.CertFile, KeyFile: c.KeyFile, TrustedCAFile: c.CAFile, ClientCertAuth: true}
+	if _, err := embed.StartEtcd(cfg); err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(member.Close)
-	<-member.Server.ReadyNotify()
-	s.admin = v3client.New(member.Server)
-	t.Cleanup(func() { _ = s.admin.Close() })
-	s.requireLogin(t, dir)
-	return s
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 func freeAddress(t *testing.T) string {
@@ -97,20 +155,41 @@ func certificates(t *testing.T, dir string) etcd.Config {
 	}
 }
 
-func (s *server) requireLogin(t *testing.T, dir string) {
+func (s *server) requireLogin(t *testing.T) {
 	t.Helper()
-	s.Username, s.PasswordFile = "root", filepath.Join(dir, "password")
-	if err := os.WriteFile(s.PasswordFile, []byte(password+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	admin := s.operator(t)
 	ctx := t.Context()
-	_, err1 := s.admin.UserAdd(ctx, "root", password)
-	_, err2 := s.admin.RoleAdd(ctx, "root")
-	_, err3 := s.admin.UserGrantRole(ctx, "root", "root")
-	_, err4 := s.admin.AuthEnable(ctx)
+	_, err1 := admin.UserAdd(ctx, "root", password)
+	_, err2 := admin.RoleAdd(ctx, "root")
+	_, err3 := admin.UserGrantRole(ctx, "root", "root")
+	_, err4 := admin.AuthEnable(ctx)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatalf("enable authentication: %v", err)
 	}
+	s.Username, s.PasswordFile = "root", filepath.Join(s.dir, "password")
+	if err := os.WriteFile(s.PasswordFile, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// operator is a client that looks after the server.
+func (s *server) operator(t *testing.T) *clientv3.Client {
+	t.Helper()
+	info := transport.TLSInfo{CertFile: s.CertFile, KeyFile: s.KeyFile, TrustedCAFile: s.CAFile}
+	tlsConfig, err := info.ClientConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := clientv3.Config{Endpoints: s.Endpoints, TLS: tlsConfig, Logger: zap.NewNop(), DialTimeout: 10 * time.Second}
+	if s.Username != "" {
+		cfg.Username, cfg.Password = s.Username, password
+	}
+	c, err := clientv3.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // open connects as a program that keeps its records under prefix.
@@ -215,58 +294,72 @@ func TestServersSeeEachOthersWrites(t *testing.T) {
 	}
 }
 
-func TestALeaderWhoseLeaseIsRevokedLearnsOfIt(t *testing.T) {
+func TestALeaderWhoseLeaseEndsIsReplacedAndLearnsOfIt(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	b := s.open(t, "")
-	defer b.Close()
-	lost, resign, err := b.Campaign(t.Context(), "one")
+	one, two := s.open(t, ""), s.open(t, "")
+	defer one.Close()
+	defer two.Close()
+	lost, resign, err := one.Campaign(t.Context(), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resign()
-	leases, err := s.leases(t)
-	if err != nil || len(leases) != 1 {
+	operator := s.operator(t)
+	leases, err := operator.Leases(t.Context())
+	if err != nil || len(leases.Leases) != 1 {
 		t.Fatalf("leases %v, error %v; want one", leases, err)
 	}
-	admin := s.rootClient(t)
-	if _, err := admin.Revoke(t.Context(), leases[0]); err != nil {
+	if _, err := operator.Revoke(t.Context(), leases.Leases[0].ID); err != nil {
 		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, resign, err := two.Campaign(ctx, "two"); err != nil {
+		t.Errorf("nobody follows a leader whose lease has ended: %v", err)
+	} else {
+		resign()
 	}
 	select {
 	case <-lost:
-	case <-time.After(10 * time.Second):
+	case <-ctx.Done():
 		t.Error("the leader does not learn that its lease is gone")
 	}
 }
 
-// rootClient talks to the server as an operator.
-func (s *server) rootClient(t *testing.T) *clientv3.Client {
-	t.Helper()
-	info := transport.TLSInfo{CertFile: s.CertFile, KeyFile: s.KeyFile, TrustedCAFile: s.CAFile}
-	tlsConfig, err := info.ClientConfig()
-	if err != nil {
+func TestAStoreOutlivesARestartOfItsServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	st := storetest.Open(t, s.open(t, ""))
+	numbers := store.NewTable[int]("numbers")
+	set := func(n int) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		return st.Update(ctx, func(tx *store.Tx) error { numbers.Put(tx, "n", &n); return nil })
+	}
+	if err := set(1); err != nil {
 		t.Fatal(err)
 	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: s.Endpoints, TLS: tlsConfig, Username: s.Username, Password: password, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
+	s.stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := st.View(ctx, func(store.Reader) error { return nil }); err == nil {
+		t.Error("View answers although it cannot know the latest state")
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-func (s *server) leases(t *testing.T) ([]clientv3.LeaseID, error) {
-	t.Helper()
-	resp, err := s.rootClient(t).Leases(t.Context())
-	if err != nil {
-		return nil, err
+	st.Local(func(r store.Reader) {
+		if n, ok := numbers.Get(r, "n"); !ok || *n != 1 {
+			t.Errorf("Local without a server reads %v", n)
+		}
+	})
+	s.start(t)
+	if err := set(2); err != nil {
+		t.Fatalf("after the restart: %v", err)
 	}
-	var ids []clientv3.LeaseID
-	for _, l := range resp.Leases {
-		ids = append(ids, l.ID)
-	}
-	return ids, nil
+	st.Local(func(r store.Reader) {
+		if n, ok := numbers.Get(r, "n"); !ok || *n != 2 {
+			t.Errorf("Local after the restart reads %v", n)
+		}
+	})
 }
 
 func TestWatchAfterACompactionIsRefused(t *testing.T) {
@@ -282,7 +375,7 @@ func TestWatchAfterACompactionIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.rootClient(t).Compact(t.Context(), rev); err != nil {
+	if _, err := s.operator(t).Compact(t.Context(), rev); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
