@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -45,7 +46,8 @@ type Config struct {
 	// Account is the 12-digit account that owns everything.
 	Account string
 	Etcd    Etcd
-	// EngineDirs are searched for engines before PATH.
+	// EngineDirs are searched for engines, in this order: the configured ones,
+	// those of PATH, and the usual ones that the PATH of a user often lacks.
 	EngineDirs []string
 	// EngineVersions is VersionsCompatible or VersionsExact.
 	EngineVersions string
@@ -97,6 +99,18 @@ func DefaultDataDir(env Environment) string {
 		return filepath.Join(state, "larder")
 	}
 	return filepath.Join(env.Get("HOME"), ".local", "state", "larder")
+}
+
+// engineDirs adds to the configured directories those of PATH and of the system.
+// Relative ones of PATH are left out: they would depend on where one stands.
+func engineDirs(env Environment, configured []string) []string {
+	dirs := slices.Clone(configured)
+	for _, dir := range append(filepath.SplitList(env.Get("PATH")), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin") {
+		if filepath.IsAbs(dir) && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // defaultRunDir is named after the data directory, so that the servers of two

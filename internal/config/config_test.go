@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,9 +101,21 @@ func TestPrecedence(t *testing.T) {
 	if cfg.Region != "eu-north-1" {
 		t.Errorf("region %s: the environment must win over the file", cfg.Region)
 	}
-	if cfg.LogLevel != slog.LevelWarn || !cfg.TLS || strings.Join(cfg.EngineDirs, " ") != "/opt/a /opt/b" ||
+	if cfg.LogLevel != slog.LevelWarn || !cfg.TLS || !slices.Equal(cfg.EngineDirs[:2], []string{"/opt/a", "/opt/b"}) ||
 		cfg.Ports != (Range{7000, 7100}) {
 		t.Errorf("the file was not read: %+v", cfg)
+	}
+}
+
+func TestEngineDirectories(t *testing.T) {
+	t.Parallel()
+	cfg, err := load(t, map[string]string{"PATH": "/opt/x::bin:/usr/bin:/opt/x"}, "--engine-dirs=/mine,./theirs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"/mine", "./theirs", "/opt/x", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/sbin"}
+	if !slices.Equal(cfg.EngineDirs, want) {
+		t.Errorf("got %v, want %v", cfg.EngineDirs, want)
 	}
 }
 

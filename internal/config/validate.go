@@ -34,6 +34,7 @@ func (c Config) complete(env Environment) (Config, error) {
 	if c.RunDir, err = filepath.Abs(c.RunDir); err != nil {
 		return c, fmt.Errorf("run-dir: %w", err)
 	}
+	c.EngineDirs = engineDirs(env, c.EngineDirs)
 	c.TLS = c.TLS || c.TLSCert != ""
 	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses} {
 		if err := check(); err != nil {
