@@ -2,6 +2,9 @@ package parameter
 
 // memcachedTable is the parameters of Memcached. Limits that ElastiCache does
 // not document (of chunk sizes) are those that the server accepts.
+//
+// worker_logbuf_size is never written: the server (seen with 1.6.18) takes the
+// number for a list of slab sizes as well, and makes its slab classes of it.
 func memcachedTable() []row {
 	const toggle = "0,1"
 	return []row{
@@ -34,11 +37,11 @@ func memcachedTable() []row {
 		{memcached14, memcached16, "num_threads", "", "1-", fixed | reboot | perType, "Worker threads", "", "", ""},
 		{memcached14, memcached16, "requests_per_event", "20", "20", fixed | reboot | noEffect, "Requests of one client served in a row", "", "", ""},
 		{memcached14, memcached16, "slab_automove", "0", "0,1,2", reboot | noEffect, "Move pages between slab classes", "1.4.14", "", ""},
-		{memcached14, memcached16, slabChunkMax, "524288", "1024-1073741824", reboot | noEffect, "Bytes of the largest chunk; larger items are put together of several", "1.4.33", "", ""},
+		{memcached14, memcached16, slabChunkMax, "524288", "1024-1073741824", reboot, "Bytes of the largest chunk; larger items are put together of several", "1.4.33", "", ""},
 		{memcached14, memcached16, "slab_reassign", "0", toggle, reboot | noEffect, "Allow pages to be moved between slab classes", "1.4.14", "", ""},
 		{memcached14, memcached16, "track_sizes", "disabled", "enabled,disabled", reboot | noEffect, "Keep a histogram of item sizes", "1.4.33", "", ""},
 		{memcached14, memcached16, "watch", "enabled", "enabled,disabled", unserved, "Allow the watch command", "1.4.33", "", ""},
 		{memcached14, memcached16, "watcher_logbuf_size", "256", "1-1048576", reboot, "KB of a watcher's buffer", "1.4.33", "", ""},
-		{memcached14, memcached16, "worker_logbuf_size", "64", "1-1048576", reboot, "KB of a worker's log buffer", "1.4.33", "", ""},
+		{memcached14, memcached16, "worker_logbuf_size", "64", "1-1048576", reboot | unserved, "KB of a worker's log buffer", "1.4.33", "", ""},
 	}
 }

@@ -27,6 +27,7 @@ const (
 //
 // For Memcached the names are its long options ("memory-limit" in MB) and, with
 // underscores, the sub-options of -o; what is turned on or off is "yes" or "no".
+// slab_chunk_max is in bytes. no_modern sets others back, so that it goes first.
 type Directives struct {
 	// Live can be changed while the engine runs.
 	Live map[string]string
@@ -103,7 +104,6 @@ func (f Family) redis(d Directives, values map[string]string, node catalog.NodeT
 func (f Family) memcached(start, values map[string]string, node catalog.NodeType) {
 	start["threads"] = strconv.Itoa(node.VCPUs)
 	start["memory-limit"] = strconv.FormatInt(int64(node.CacheMemory)-f.number(values, connectionsOverhead), 10)
-	start[slabChunkMax] = strconv.FormatInt(f.number(values, slabChunkMax)/1024, 10) // in KB
 	for _, name := range []string{"disable-cas", "disable-flush-all", "disable-evictions"} {
 		start[name] = yesNo(start[name] == "1")
 	}
@@ -111,6 +111,7 @@ func (f Family) memcached(start, values map[string]string, node catalog.NodeType
 
 	// Without no_modern, what was not turned on explicitly is on by default.
 	modern := f.Value(values, noModern) == "0"
+	start[noModern] = yesNo(!modern)
 	for _, name := range []string{"lru_crawler", "lru_maintainer", "slab_reassign", "maxconns_fast"} {
 		start[name] = yesNo(modern || f.Value(values, name) == "1")
 	}

@@ -77,14 +77,14 @@ func TestRender(t *testing.T) {
 			name: "memcached defaults", family: "memcached1.6", version: "1.6.18", node: "cache.m6g.large",
 			start: map[string]string{
 				"memory-limit": "6437", "threads": "2", "conn-limit": "65000", "disable-cas": "no", "max-item-size": "1048576",
-				"slab_chunk_max": "512", "lru_crawler": "no", "hash_algorithm": "jenkins", "slab_automove": "0", "track_sizes": "no", "watch": "-",
+				"slab_chunk_max": "524288", "no_modern": "yes", "lru_crawler": "no", "hash_algorithm": "jenkins", "slab_automove": "0", "track_sizes": "no", "watch": "-",
 			},
 		},
 		{
 			name: "memcached modern", family: "memcached1.6", version: "1.6.18", node: "cache.t3.micro",
 			values: map[string]string{"no_modern": "0", "cas_disabled": "1", "memcached_connections_overhead": "12"},
 			start: map[string]string{
-				"memory-limit": "500", "disable-cas": "yes", "lru_crawler": "yes", "maxconns_fast": "yes", "hash_algorithm": "murmur3", "slab_automove": "1",
+				"memory-limit": "500", "disable-cas": "yes", "lru_crawler": "yes", "maxconns_fast": "yes", "no_modern": "no", "hash_algorithm": "murmur3", "slab_automove": "1",
 			},
 		},
 		{

@@ -57,6 +57,7 @@ func TestValidate(t *testing.T) {
 		{"memcached1.6", "slab_automove", "3", parameter.ErrValue},
 		{"memcached1.6", "binding_protocol", "binary", parameter.ErrValue},
 		{"memcached1.6", "watch", "disabled", parameter.ErrUnserved},
+		{"memcached1.6", "worker_logbuf_size", "128", parameter.ErrUnserved},
 	} {
 		t.Run(tc.family+" "+tc.name+" "+tc.value, func(t *testing.T) {
 			t.Parallel()
@@ -163,7 +164,7 @@ func TestUnserved(t *testing.T) {
 	want := []string{
 		"activedefrag", "close-on-replica-write", "close-on-slave-write", "expirezero_does_not_evict", "inline_ascii_resp",
 		"lua-replicate-commands", "rename-commands", "search-default-timeout-ms", "search-enable-partial-results",
-		"search-fanout-target-mode", "watch",
+		"search-fanout-target-mode", "watch", "worker_logbuf_size",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
