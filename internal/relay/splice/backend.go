@@ -43,7 +43,8 @@ func (r *route) has(b *backend) bool {
 var (
 	// errNone: no backend of the listener takes a connection.
 	errNone = errors.New("no backend")
-	// errBusy: an engine is there, but its queue of unaccepted connections is full.
+	// errBusy: an engine is there, but its queue of unaccepted connections is full,
+	// or this process has no descriptor to spare at the moment.
 	errBusy = errors.New("backend busy")
 )
 
@@ -75,7 +76,7 @@ func (r *route) connect(turn int) (*backend, int, error) {
 		if err == nil {
 			return b, fd, nil
 		}
-		if errors.Is(err, unix.EAGAIN) {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 			outcome = errBusy
 		}
 	}
