@@ -114,19 +114,24 @@ func writeCache(w io.Writer, c admin.Cache) {
 	}
 	_ = t.Flush()
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "  NODE\tROLE\tSTATE\tENDPOINT\tMEMORY\tCLIENTS\tSERVED BY\t")
+	_, _ = fmt.Fprintln(t, "  NODE\tROLE\tSTATE\tENDPOINT\tMEMORY\tCLIENTS\tSERVED BY")
 	for _, n := range c.Nodes {
-		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.ID, dash(n.Role), n.Phase, n.Address,
-			memory(n.UsedMemory), clients(n), servedBy(n), n.Message)
+		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\n", n.ID, dash(n.Role), n.Phase, n.Address,
+			memory(n.UsedMemory), clients(n), servedBy(n))
 	}
 	_ = t.Flush()
 }
 
+// servedBy names the program that really runs, and what is wrong with it.
 func servedBy(n admin.Node) string {
-	if n.Binary == "" {
-		return "-"
+	program := "-"
+	if n.Binary != "" {
+		program = n.Binary + " " + n.BinaryVersion
 	}
-	return n.Binary + " " + n.BinaryVersion
+	if n.Message != "" {
+		program += ": " + n.Message
+	}
+	return program
 }
 
 func clients(n admin.Node) string {
