@@ -169,15 +169,20 @@ func TestHostileConnections(t *testing.T) {
 			t.Errorf("no %s timeout", name)
 		}
 	}
-	srv.Config.ReadHeaderTimeout = 100 * time.Millisecond // as above, only sooner
+	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout = 100*time.Millisecond, 200*time.Millisecond // as above, only sooner
 	srv.Start()
 	t.Cleanup(srv.Close)
+	var stalled strings.Builder
+	if err := post(t, "elasticache", "Action=DescribeCacheClusters").Write(&stalled); err != nil {
+		t.Fatal(err)
+	}
 	for name, opening := range map[string]string{
 		"silent":       "",
 		"slow header":  "POST / HTTP/1.1\r\nHost: x\r\nX-A: ",
 		"garbage":      "\x16\x03\x01\x00\xa5\x01\x00\r\n\r\n",
 		"huge header":  "POST / HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 128<<10) + "\r\n\r\n",
 		"short body":   "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nab",
+		"stalled body": strings.TrimSuffix(stalled.String(), "CacheClusters"),
 		"no such verb": "FLY / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,6 +209,9 @@ func TestHostileConnections(t *testing.T) {
 	_ = res.Body.Close()
 	if res.StatusCode != 200 {
 		t.Fatalf("afterwards: %d", res.StatusCode)
+	}
+	if !strings.Contains(b.log.String(), `"code":"IncompleteBody"`) {
+		t.Error("the stalled body was not noticed")
 	}
 }
 
