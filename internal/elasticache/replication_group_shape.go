@@ -49,6 +49,9 @@ func configuredShape(in *wire.CreateReplicationGroupMessage) (groupShape, error)
 		return groupShape{}, errInvalidCombination("The parameter NodeGroupConfiguration cannot be used together with NumCacheClusters or PreferredCacheClusterAZs.")
 	}
 	cfg := in.NodeGroupConfiguration[0]
+	if cfg == nil {
+		cfg = &wire.NodeGroupConfiguration{}
+	}
 	if err := refuseUnserved([]refusal{
 		{"NodeGroupConfiguration.NodeGroupId", not(cfg.NodeGroupId, onlyShard)},
 		{"NodeGroupConfiguration.Slots", set(cfg.Slots)},

@@ -112,6 +112,13 @@ func TestCreateGroupShapes(t *testing.T) {
 				ReplicaCount: core.Ptr(2), PrimaryAvailabilityZone: core.Ptr("us-east-1b"), ReplicaAvailabilityZones: []string{"us-east-1a", "us-east-1a"},
 			}}
 		}, "baa"},
+		{"configured shard by the other count", func(in *request) {
+			in.NumCacheClusters, in.ReplicasPerNodeGroup = nil, core.Ptr(1)
+			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{NodeGroupId: core.Ptr("0001")}}
+		}, "ab"},
+		{"empty configured shard", func(in *request) {
+			in.NumCacheClusters, in.NodeGroupConfiguration = nil, []*wire.NodeGroupConfiguration{nil}
+		}, "a"},
 		{"subnet group of one zone", func(in *request) {
 			in.NumCacheClusters, in.CacheSubnetGroupName = core.Ptr(2), core.Ptr("one-zone")
 		}, "bb"},
@@ -206,6 +213,18 @@ func TestCreateGroupRefusals(t *testing.T) {
 			in.NumCacheClusters = nil
 			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(2), ReplicaAvailabilityZones: []string{"us-east-1a"}}}
 		}, value, "The parameter ReplicaAvailabilityZones must name..."},
+		{"replicas of a shard", func(in *request) {
+			in.NumCacheClusters = nil
+			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(6)}}
+		}, value, "The parameter ReplicaCount must be between 0 and 5."},
+		{"replicas of a shard, twice", func(in *request) {
+			in.NumCacheClusters, in.ReplicasPerNodeGroup = nil, core.Ptr(1)
+			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(2)}}
+		}, combination, "The parameters ReplicasPerNodeGroup and ReplicaCount contradict each other."},
+		{"only the primary's zone", func(in *request) {
+			in.NumCacheClusters = nil
+			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(1), PrimaryAvailabilityZone: core.Ptr("us-east-1a")}}
+		}, combination, "The parameters PrimaryAvailabilityZone and ReplicaAvailabilityZones must be given together."},
 		{"shard and count", func(in *request) {
 			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(1)}}
 		}, combination, "The parameter NodeGroupConfiguration cannot be used together..."},
@@ -368,6 +387,11 @@ func TestAddReplica(t *testing.T) {
 	}
 	_, err = join(func(in *wire.CreateCacheClusterMessage) { in.CacheClusterId = core.Ptr("rg-001") })
 	wantError(t, err, "CacheClusterAlreadyExists", "Cache cluster rg-001 already exists.")
+
+	_, err = join(func(in *wire.CreateCacheClusterMessage) { in.PreferredAvailabilityZone = core.Ptr("us-east-1q") })
+	wantError(t, err, "InvalidParameterValue", "The availability zone us-east-1q is not valid...")
+	_, err = join(func(in *wire.CreateCacheClusterMessage) { in.PreferredMaintenanceWindow = core.Ptr("x") })
+	wantError(t, err, "InvalidParameterValue", "The parameter PreferredMaintenanceWindow must have...")
 
 	c, err := join(func(in *wire.CreateCacheClusterMessage) { in.NumCacheNodes = core.Ptr(1) })
 	if err != nil {
