@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/larder-cache/larder/internal/admin"
 	"github.com/larder-cache/larder/internal/catalog"
@@ -85,7 +86,7 @@ func privateDir(dir string) error {
 // findEngines builds the catalogue from what is installed. An odd binary is said
 // and passed over; no engine at all is said too, since nothing could be created.
 func (s *server) findEngines(ctx context.Context) error {
-	found, err := engine.Discover(ctx, s.cfg.EngineDirs)
+	found, err := engine.Discover(ctx, append(slices.Clone(s.cfg.EngineDirs), filepath.SplitList(os.Getenv("PATH"))...))
 	if err != nil {
 		s.io.Log.Warn("some engines cannot be used", "error", err)
 	}
