@@ -12,15 +12,14 @@ import (
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/runtime"
-	"github.com/larder-cache/larder/internal/seal"
 	"github.com/larder-cache/larder/internal/store"
 )
 
 // Compose is everything that shall exist on the host, as the store has it, but
 // for the revision. Secrets are opened: the document never leaves the process
 // but for the engines and the relay.
-func Compose(r store.Reader, ring *seal.Ring) (*runtime.Document, error) {
-	c := &composer{reader: r, ring: ring, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
+func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
+	c := &composer{reader: r, secrets: secrets, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
 	for _, cluster := range resource.CacheClusters.List(r, "") {
 		c.clusters[cluster.Region+"/"+cluster.ID] = cluster
 	}
@@ -49,7 +48,7 @@ func Compose(r store.Reader, ring *seal.Ring) (*runtime.Document, error) {
 
 type composer struct {
 	reader   store.Reader
-	ring     *seal.Ring
+	secrets  Secrets
 	nodes    map[string]*resource.Node
 	clusters map[string]*resource.CacheCluster
 	doc      runtime.Document
@@ -103,11 +102,11 @@ func (c *composer) auth(n *resource.Node) runtime.Auth {
 	a := runtime.Auth{
 		NoPassword:  n.Spec.Auth.NoPassword,
 		Login:       c.login(n),
-		Admin:       c.ring.Derive("admin", n.UID),
-		Replication: c.ring.Derive("replication", n.Spec.Auth.SecretsFrom),
+		Admin:       c.secrets.Derive("admin", n.UID),
+		Replication: c.secrets.Derive("replication", n.Spec.Auth.SecretsFrom),
 	}
 	for _, sealed := range n.Spec.Auth.Digests {
-		digest, err := c.ring.Unseal(sealed)
+		digest, err := c.secrets.Unseal(sealed)
 		if err != nil {
 			c.fail(fmt.Errorf("node %s: opening a token's digest: %w", n.Key(), err))
 		}
@@ -120,7 +119,7 @@ func (c *composer) login(n *resource.Node) core.Secret {
 	if !n.Spec.Auth.Login {
 		return core.Secret{}
 	}
-	return c.ring.Derive("login", n.Spec.Auth.SecretsFrom)
+	return c.secrets.Derive("login", n.Spec.Auth.SecretsFrom)
 }
 
 // group adds the endpoints of a replication group.
@@ -213,7 +212,7 @@ func (c *composer) tls(n *resource.Node) (runtime.TLS, bool) {
 	if !ok {
 		return runtime.TLS{}, false
 	}
-	key, err := c.ring.Unseal(cert.KeyPEM)
+	key, err := c.secrets.Unseal(cert.KeyPEM)
 	if err != nil {
 		c.fail(fmt.Errorf("node %s: opening the key of its certificate: %w", n.Key(), err))
 		return runtime.TLS{}, false

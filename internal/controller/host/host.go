@@ -32,9 +32,11 @@ type Config struct {
 type Host struct {
 	Config
 	// applied is the document in force, and since when there has been one. Only
-	// Reconcile, which never runs twice at once, uses them.
+	// Reconcile, which never runs twice at once, uses these.
 	applied *runtime.Document
 	since   time.Time
+	// secrets are those of the document in force.
+	secrets *memory
 
 	mu sync.Mutex
 	// known are the nodes that the runtime has heard of since it was made, by key.
@@ -42,7 +44,9 @@ type Host struct {
 }
 
 // New makes the link. Its Controller and Follow are to be run once each.
-func New(c Config) *Host { return &Host{Config: c, known: map[string]bool{}} }
+func New(c Config) *Host {
+	return &Host{Config: c, secrets: newMemory(c.Seal), known: map[string]bool{}}
+}
 
 // theHost is the only key.
 const theHost = "host"
@@ -73,13 +77,14 @@ func (h *Host) Reconcile(ctx context.Context, _ string) (time.Duration, error) {
 	var leaving []*resource.Node
 	var err error
 	h.Store.Local(func(r store.Reader) {
-		doc, err = Compose(r, h.Seal)
+		doc, err = Compose(r, h.secrets)
 		for _, n := range resource.Nodes.List(r, "") {
 			if n.Spec.Deleted && n.Status.Phase != resource.NodeGone {
 				leaving = append(leaving, n)
 			}
 		}
 	})
+	h.secrets.turn()
 	if err != nil {
 		return 0, fmt.Errorf("composing the document: %w", err)
 	}
