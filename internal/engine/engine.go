@@ -87,11 +87,24 @@ type Session interface {
 	Converge(ctx context.Context, n *runtime.Node) (s State, refused []string, err error)
 	// Observe asks how the engine is.
 	Observe(ctx context.Context) (State, error)
+	// SetPace says how eagerly the engine shall do its chores.
+	SetPace(ctx context.Context, p Pace) error
 	// Shutdown asks the process to end without keeping anything. An error means
 	// that it has to be killed.
 	Shutdown(ctx context.Context) error
 	Close() error
 }
+
+// Pace is how eagerly an engine does its chores.
+type Pace int
+
+// The paces: with nobody there, with clients or replicas, and while somebody waits
+// for the engine to start or to sync.
+const (
+	Idle Pace = iota
+	Serving
+	Hurried
+)
 
 // State is what an engine says of itself.
 type State struct {
@@ -107,6 +120,8 @@ type State struct {
 	UsedMemory int64
 	// Clients are the connections of clients.
 	Clients int
+	// Replicas are those connected.
+	Replicas int
 	// MaxClients is the most connections of clients that it takes.
 	MaxClients int
 }

@@ -17,7 +17,6 @@ const (
 	extended                   // -o name=value
 	extendedFlag               // -o name, if the value is true
 	extendedSwitch             // -o name or -o no_name
-	extendedKiB                // -o name=value/1024: a setting in bytes, an option in KiB
 )
 
 // options are all that is understood, by the program's own long names.
@@ -42,7 +41,7 @@ var options = map[string]kind{
 	"hashpower":           extended,
 	"idle_timeout":        extended,
 	"slab_automove":       extended,
-	"slab_chunk_max":      extendedKiB,
+	"slab_chunk_max":      extended, // in bytes, though its help says KiB
 	"watcher_logbuf_size": extended,
 	"worker_logbuf_size":  extended,
 	"no_modern":           extendedFlag,
@@ -85,12 +84,6 @@ func render(settings map[string]string, descriptors int) (args, unknown []string
 			args = append(args, "--"+name+"="+value)
 		case extended:
 			ext = append(ext, name+"="+value)
-		case extendedKiB:
-			bytes, err := strconv.Atoi(value)
-			if err != nil || bytes < 1024 {
-				return nil, nil, fmt.Errorf("memcached: %s=%q is not a number of bytes above 1023", name, value)
-			}
-			ext = append(ext, name+"="+strconv.Itoa(bytes/1024))
 		case flag, extendedFlag, extendedSwitch:
 			on, err := truth(name, value)
 			if err != nil {

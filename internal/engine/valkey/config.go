@@ -131,7 +131,7 @@ var fixed = []string{
 	"enable-debug-command no",
 	"enable-module-command no",
 	"jemalloc-bg-thread no",
-	"hz 1",
+	"hz " + rates[engine.Hurried],
 	"dynamic-hz yes",
 	"shutdown-timeout 0",
 	"repl-diskless-sync yes",

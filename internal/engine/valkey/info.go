@@ -34,6 +34,7 @@ func stateFrom(info map[string]string) engine.State {
 		// The administrator that asks is one of them.
 		Clients:    max(int(number("connected_clients"))-1, 0),
 		MaxClients: max(int(number("maxclients"))-reservedClients, 0),
+		Replicas:   int(number("connected_slaves")),
 	}
 	if s.Role == "slave" {
 		s.Offset = number("slave_repl_offset")

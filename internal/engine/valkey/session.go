@@ -15,8 +15,9 @@ import (
 // session implements engine.Session.
 type session struct {
 	conn *conn
-	// hz is the rate of the engine's own chores as last set here; see pace.
-	hz int
+	// pace is what was set last, if anything was.
+	pace  engine.Pace
+	paced bool
 	// auth and settings are what is in force, nil before the first Converge.
 	auth     *runtime.Auth
 	settings map[string]string
@@ -139,9 +140,6 @@ func isRole(s engine.State, primary *core.Endpoint) bool {
 // Observe implements engine.Session.
 func (s *session) Observe(ctx context.Context) (engine.State, error) {
 	state, err := s.observe(ctx)
-	if err == nil {
-		err = s.pace(ctx, state.Clients > 0)
-	}
 	return state, busy(err)
 }
 
@@ -153,22 +151,23 @@ func (s *session) observe(ctx context.Context) (engine.State, error) {
 	return stateFrom(parseInfo(r.text)), nil
 }
 
-// pace makes an engine without clients do its chores once a second instead of
-// ten times, which is nearly all that an idle one costs. With clients it must not
-// stay so: the time that one round of expiring keys may take is a quarter of
-// the interval, and clients wait for it.
-func (s *session) pace(ctx context.Context, clients bool) error {
-	hz := 1
-	if clients {
-		hz = 10
-	}
-	if s.hz == hz {
+// rates are those of an engine's own chores, per second. Idle is a tenth of what
+// an engine costs at its default. Serving is the default, and with clients it must not
+// be less: the time that one round of expiring keys may take is a quarter of
+// the interval, and clients wait for it. Hurried is for syncs: that a dataset has
+// been sent is noticed by a chore.
+var rates = map[engine.Pace]string{engine.Idle: "1", engine.Serving: "10", engine.Hurried: "100"}
+
+// SetPace implements engine.Session. A new rate begins only when the wait of the
+// old one has ended.
+func (s *session) SetPace(ctx context.Context, p engine.Pace) error {
+	if s.paced && s.pace == p {
 		return nil
 	}
-	if _, err := s.conn.do(ctx, "CONFIG", "SET", "hz", strconv.Itoa(hz)); err != nil {
-		return fmt.Errorf("valkey: set the pace: %w", err)
+	if _, err := s.conn.do(ctx, "CONFIG", "SET", "hz", rates[p]); err != nil {
+		return busy(fmt.Errorf("valkey: set the pace: %w", err))
 	}
-	s.hz = hz
+	s.pace, s.paced = p, true
 	return nil
 }
 

@@ -12,6 +12,9 @@ import (
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
+// hurry is for how long an engine is eager after it was last waited for.
+const hurry = 2 * time.Second
+
 // converge makes an engine that answers what is wanted, puts it in service and
 // looks after it.
 func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) time.Duration {
@@ -30,7 +33,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		n.state, n.refused, n.done = state, refused, true
 		n.serve(want, version)
 		n.planLook(want)
-	} else if !now.Before(n.lookAt) {
+	} else if n.pace() != n.paced || !now.Before(n.lookAt) {
 		if err := n.look(ctx, want); err != nil {
 			return n.sessionFailed(err)
 		}
@@ -123,6 +126,10 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 		return err
 	}
 	n.state, n.trouble = state, ""
+	n.paced = n.pace()
+	if err := n.session.SetPace(ctx, n.paced); err != nil {
+		return err
+	}
 	if replica := want.Primary != nil; state.Role != "" && replica != (state.Role == "slave") {
 		n.done = false // somebody has changed it
 	}
@@ -135,6 +142,17 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 	return nil
 }
 
+// pace is how eager the engine has to be.
+func (n *node) pace() engine.Pace {
+	switch {
+	case n.rt.cfg.Clock.Now().Sub(time.Unix(0, n.hurried.Load())) < hurry:
+		return engine.Hurried
+	case n.state.Clients > 0 || n.state.Replicas > 0 || n.state.Role == "slave":
+		return engine.Serving
+	}
+	return engine.Idle
+}
+
 // planLook sets the time of the next look: soon while a replica catches up,
 // since its group waits for that.
 func (n *node) planLook(want *runtime.Node) {
@@ -143,6 +161,8 @@ func (n *node) planLook(want *runtime.Node) {
 		n.lookAt = n.rt.cfg.Clock.Now().Add(healthInterval)
 		return
 	}
+	n.hasten()
+	n.rt.hasten(*want.Primary)
 	n.lookWait = min(max(2*n.lookWait, 2*time.Millisecond), healthInterval)
 	n.lookAt = n.rt.cfg.Clock.Now().Add(n.lookWait)
 }

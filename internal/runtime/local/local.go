@@ -263,20 +263,36 @@ func (r *Runtime) Replication(ctx context.Context, id string) (runtime.Replicati
 	return found.ask(ctx)
 }
 
-// primaryReady reports whether the node that replicates from this endpoint can be
-// followed: it runs as a primary, or it is not ours to know.
-func (r *Runtime) primaryReady(ep core.Endpoint) bool {
+// hasten makes the node that replicates from this endpoint eager: a replica waits
+// for it.
+func (r *Runtime) hasten(ep core.Endpoint) {
+	if n := r.byReplication(ep); n != nil {
+		n.hasten()
+		n.poke()
+	}
+}
+
+// byReplication is the wanted node with this replication endpoint, or nil.
+func (r *Runtime) byReplication(ep core.Endpoint) *node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.nodes {
-		want := n.wanted()
-		if want == nil || want.Replication != ep {
-			continue
+		if want := n.wanted(); want != nil && want.Replication == ep {
+			return n
 		}
-		rep, ok := r.reports.get(n.id)
-		return ok && rep.Role == "master" && rep.PID != 0
 	}
-	return true
+	return nil
+}
+
+// primaryReady reports whether the node that replicates from this endpoint can be
+// followed: it runs as a primary, or it is not ours to know.
+func (r *Runtime) primaryReady(ep core.Endpoint) bool {
+	n := r.byReplication(ep)
+	if n == nil {
+		return true
+	}
+	rep, ok := r.reports.get(n.id)
+	return ok && rep.Role == "master" && rep.PID != 0
 }
 
 // Close lets go of the engines and leaves them running, or stops them if the

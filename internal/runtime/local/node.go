@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -41,6 +42,7 @@ type node struct {
 	id        string
 	poked     chan struct{}
 	questions chan question
+	hurried   atomic.Int64 // when somebody last waited for the engine, in Unix nanoseconds
 
 	mu      sync.Mutex
 	spec    *runtime.Node // what is wanted; nil: that there is no such node
@@ -54,8 +56,9 @@ type node struct {
 	session engine.Session
 	driver  engine.Driver
 	state   engine.State
-	away    bool      // found ended at the start; not reported yet
-	quiet   time.Time // since when proc does not answer
+	paced   engine.Pace // as last set
+	away    bool        // found ended at the start; not reported yet
+	quiet   time.Time   // since when proc does not answer
 
 	seen     *runtime.Node // the spec that the fields below are about
 	done     bool          // seen is in force in the engine
@@ -116,6 +119,9 @@ func (n *node) poke() {
 	default:
 	}
 }
+
+// hasten makes the engine eager for a while.
+func (n *node) hasten() { n.hurried.Store(n.rt.cfg.Clock.Now().UnixNano()) }
 
 // ask has the engine asked by the node's goroutine.
 func (n *node) ask(ctx context.Context) (runtime.Replication, error) {

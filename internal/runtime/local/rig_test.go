@@ -9,14 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,7 +38,6 @@ type rig struct {
 	cfg      Config
 	fabric   *notes
 	revision int64
-	secrets  []string // must not be seen anywhere
 
 	mu      sync.Mutex
 	reports map[string]runtime.Report
@@ -98,19 +95,6 @@ func (r *rig) open() {
 			}
 		}
 	})
-}
-
-// reopen lets go and takes up again, as a new Larder does.
-func (r *rig) reopen() {
-	r.t.Helper()
-	if err := r.Close(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.reader.Wait()
-	r.mu.Lock()
-	clear(r.reports)
-	r.mu.Unlock()
-	r.open()
 }
 
 func (r *rig) nodes() string {
@@ -416,5 +400,3 @@ func alive(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(b), ") Z ")
 }
-
-func isExit(err error) bool { return errors.As(err, new(*exec.ExitError)) }

@@ -32,6 +32,9 @@ func (n *node) start(want *runtime.Node) time.Duration {
 	if wait := n.awaitPrimary(want); wait > 0 {
 		return wait
 	}
+	if want.Primary != nil {
+		n.rt.hasten(*want.Primary)
+	}
 	if err := n.launch(want); err != nil {
 		n.fail(err)
 		return n.retryAt.Sub(now)
@@ -110,6 +113,7 @@ func (n *node) launch(want *runtime.Node) error {
 		return err
 	}
 	n.proc, n.rec = p, rec
+	n.hasten()
 	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)
 	return nil
