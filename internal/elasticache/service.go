@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 
+	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
 	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
@@ -61,6 +62,8 @@ type Service struct {
 	domain    string
 	log       *slog.Logger
 }
+
+var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {

@@ -27,7 +27,7 @@ const (
 	minPageSize, maxPageSize = 20, 100
 )
 
-var identifierPattern = regexp.MustCompile(`^[a-z]([a-z0-9]|-[a-z0-9])*$`)
+var identifierPattern = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9]|-[a-zA-Z0-9])*$`)
 
 // identifier checks a name that the caller must give and returns it as it is
 // stored, in lower case. parameter is the name that the refusal carries.
@@ -35,11 +35,10 @@ func identifier(parameter string, value *string, maxLen int) (string, error) {
 	if value == nil || *value == "" {
 		return "", errMissing(parameter)
 	}
-	id := strings.ToLower(*value)
-	if len(id) > maxLen || !identifierPattern.MatchString(id) {
+	if len(*value) > maxLen || !identifierPattern.MatchString(*value) {
 		return "", errIdentifier(parameter)
 	}
-	return id, nil
+	return strings.ToLower(*value), nil
 }
 
 // clusterID checks a CacheClusterId.
@@ -103,6 +102,9 @@ func page[T any](items []T, key func(T) string, scope string, maxRecords *int, m
 func validateTags(tags []*wire.Tag) (map[string]string, error) {
 	out := make(map[string]string, len(tags))
 	for _, t := range tags {
+		if t == nil {
+			t = &wire.Tag{}
+		}
 		k, v := core.Val(t.Key), core.Val(t.Value)
 		switch {
 		case k == "" || utf8.RuneCountInString(k) > maxTagKey:
