@@ -71,7 +71,11 @@ func TestNoAnsweredUpdateIsLostWhenTheProcessIsKilled(t *testing.T) {
 // last one that it answered.
 func countUntilKilled(t *testing.T, dir string, until int) int {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestWriter$")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestWriter$")
 	cmd.Env = append(os.Environ(), crashDir+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -58,7 +58,11 @@ func (s *server) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestServer$")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-test.run=^TestServer$")
 	cmd.Env = append(os.Environ(), serverEnv+"="+string(config))
 	cmd.Dir = s.dir
 	tether, err := cmd.StdinPipe() // ends with this process, however that ends
