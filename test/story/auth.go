@@ -2,7 +2,6 @@ package story
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -162,27 +161,10 @@ func (s *Teller) openGroup(ctx context.Context) error {
 // killPrimary ends the engine process of a group's member with SIGKILL; `larder
 // status` says which process that is.
 func (s *Teller) killPrimary(ctx context.Context, cluster string) error {
-	out, err := s.D.Larder(ctx, "status", "-o", "json")
+	n, err := s.D.Node(ctx, cluster+"/0001")
 	if err != nil {
 		return err
 	}
-	pid, err := pidOf(out, cluster)
-	if err != nil {
-		return err
-	}
-	s.saw("kill -9 %d, the process of %s", pid, cluster)
-	return syscall.Kill(pid, syscall.SIGKILL)
-}
-
-func pidOf(status, cluster string) (int, error) {
-	var st harness.Status
-	if err := json.Unmarshal([]byte(status), &st); err != nil {
-		return 0, fmt.Errorf("larder status: %w", err)
-	}
-	for _, n := range st.Nodes {
-		if n.Cluster == cluster {
-			return n.PID, nil
-		}
-	}
-	return 0, fmt.Errorf("larder status knows no node of %s", cluster)
+	s.saw("kill -9 %d, the process of %s", n.PID, cluster)
+	return syscall.Kill(n.PID, syscall.SIGKILL)
 }

@@ -1,15 +1,18 @@
 // Command relay measures what the relay costs: requests through it against
 // requests straight to the same engine, in pairs of rounds that take turns (the
-// machine's own swings then hit both), connections per second, and memory per
-// idle connection. It prints a table; the ratios are what to read.
+// machine's own swings then hit both), the relay's processor time per request,
+// connections per second, and memory per idle connection. It prints a table; the
+// ratios are what to read.
 //
 //	go run ./test/bench/relay [-rounds 15] [-n 100000] [-idle 2000]
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/csv"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -93,7 +96,7 @@ func run(rounds, requests, idle int) error {
 	if err != nil {
 		return err
 	}
-	if err := throughput(rounds, requests); err != nil {
+	if err := throughput(pid, rounds, requests); err != nil {
 		return err
 	}
 	if err := setUp(rounds); err != nil {
@@ -102,10 +105,13 @@ func run(rounds, requests, idle int) error {
 	return weigh(pid, idle)
 }
 
+// perRequest is the relay's processor time in a round, in microseconds.
+const perRequest = "us"
+
 // throughput prints the paired ratios.
-func throughput(rounds, requests int) error {
-	fmt.Println("| -P | bytes | test | direct k/s | relay k/s | ratio | tls direct k/s | tls relay k/s | tls relay/direct | tls relay/tls direct |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
+func throughput(pid, rounds, requests int) error {
+	fmt.Println("| -P | bytes | test | direct k/s | relay k/s | ratio | tls direct k/s | tls relay k/s | tls relay/direct | tls relay/tls direct | relay us/request | tls relay us/request |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, pipeline := range []int{1, 16} {
 		for _, size := range []int{64, 1024} {
 			n := requests
@@ -119,18 +125,28 @@ func throughput(rounds, requests int) error {
 					at   core.Endpoint
 					tls  bool
 				}{{"direct", direct, false}, {"relay", plain, false}, {"tls direct", secured, true}, {"tls relay", tlsOnly, true}} {
+					before, err := processorTime(pid)
+					if err != nil {
+						return err
+					}
 					got, err := benchmark(path.at, path.tls, pipeline, size, n)
 					if err != nil {
 						return fmt.Errorf("%s: %w", path.name, err)
 					}
+					after, err := processorTime(pid)
+					if err != nil {
+						return err
+					}
+					got[perRequest] = float64((after - before).Microseconds()) / float64(2*n)
 					rates[path.name] = append(rates[path.name], got)
 				}
 			}
 			for _, test := range []string{"SET", "GET"} {
-				fmt.Printf("| %d | %d | %s | %.0f | %.0f | **%.2f** | %.0f | %.0f | %.2f | %.2f |\n", pipeline, size, test,
+				fmt.Printf("| %d | %d | %s | %.0f | %.0f | **%.2f** | %.0f | %.0f | %.2f | %.2f | %.1f | %.1f |\n", pipeline, size, test,
 					median(rates["direct"], test)/1000, median(rates["relay"], test)/1000, ratio(rates, "relay", "direct", test),
 					median(rates["tls direct"], test)/1000, median(rates["tls relay"], test)/1000,
-					ratio(rates, "tls relay", "direct", test), ratio(rates, "tls relay", "tls direct", test))
+					ratio(rates, "tls relay", "direct", test), ratio(rates, "tls relay", "tls direct", test),
+					median(rates["relay"], perRequest), median(rates["tls relay"], perRequest))
 			}
 		}
 	}
@@ -273,6 +289,19 @@ func resident(pid int) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no VmRSS of %d", pid)
+}
+
+// processorTime is what a process has used.
+func processorTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	const user, system, tick = 11, 12, 10 * time.Millisecond // fields after the name
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	u, uerr := strconv.Atoi(fields[user])
+	s, serr := strconv.Atoi(fields[system])
+	return time.Duration(u+s) * tick, errors.Join(uerr, serr)
 }
 
 func relayPID(ctx context.Context, dir string) (int, error) {

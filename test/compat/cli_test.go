@@ -1,0 +1,79 @@
+package compat
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// aws runs the CLI and decodes what it prints.
+func awsCLI(t *testing.T, into any, args ...string) {
+	t.Helper()
+	out, err := deployment.AWS(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatalf("%v in %s", err, out)
+		}
+	}
+}
+
+func TestCLI(t *testing.T) {
+	t.Parallel()
+	need(t, "aws")
+	var identity struct{ Account, Arn string }
+	awsCLI(t, &identity, "sts", "get-caller-identity")
+	if len(identity.Account) != 12 {
+		t.Errorf("identity: %+v", identity)
+	}
+	var platforms []string
+	awsCLI(t, &platforms, "ec2", "describe-account-attributes", "--attribute-names", "supported-platforms",
+		"--query", "AccountAttributes[].AttributeValues[].AttributeValue")
+	if len(platforms) != 1 || platforms[0] != "VPC" {
+		t.Errorf("platforms: %v", platforms)
+	}
+	const id = "cli-group"
+	awsCLI(t, nil, "elasticache", "create-replication-group", "--replication-group-id", id, "--replication-group-description", "cli",
+		"--engine", "redis", "--engine-version", "7.0", "--cache-node-type", "cache.t4g.micro", "--num-cache-clusters", "2",
+		"--transit-encryption-enabled", "--auth-token", "cli-token-0123456789", "--tags", "Key=team,Value=a")
+	awsCLI(t, nil, "elasticache", "wait", "replication-group-available", "--replication-group-id", id)
+	var version string
+	awsCLI(t, &version, "elasticache", "describe-cache-clusters", "--cache-cluster-id", id+"-001", "--query", "CacheClusters[0].EngineVersion")
+	if !strings.HasPrefix(version, "7.0.") {
+		t.Errorf("version: %s", version)
+	}
+	var status string
+	awsCLI(t, &status, "elasticache", "modify-replication-group", "--replication-group-id", id, "--auth-token", "cli-token-9876543210",
+		"--auth-token-update-strategy", "ROTATE", "--apply-immediately", "--query", "ReplicationGroup.PendingModifiedValues.AuthTokenStatus")
+	if status != "ROTATING" {
+		t.Errorf("AuthTokenStatus: %s", status)
+	}
+	awsCLI(t, nil, "elasticache", "wait", "replication-group-available", "--replication-group-id", id)
+	awsCLI(t, nil, "elasticache", "delete-replication-group", "--replication-group-id", id)
+	awsCLI(t, nil, "elasticache", "wait", "replication-group-deleted", "--replication-group-id", id)
+}
+
+func TestCLIRefusals(t *testing.T) {
+	t.Parallel()
+	need(t, "aws")
+	for name, row := range map[string]struct {
+		args []string
+		code string
+	}{
+		"unserved action": {[]string{"elasticache", "describe-users"}, "InvalidAction"},
+		"valkey cluster":  {[]string{"elasticache", "create-cache-cluster", "--cache-cluster-id", "v", "--engine", "valkey", "--cache-node-type", "cache.t3.micro", "--num-cache-nodes", "1"}, "InvalidParameterValue"},
+		"token, no TLS":   {[]string{"elasticache", "create-replication-group", "--replication-group-id", "x", "--replication-group-description", "x", "--cache-node-type", "cache.t3.micro", "--auth-token", "cli-token-0123456789"}, "InvalidParameterCombination"},
+		"at rest":         {[]string{"elasticache", "create-replication-group", "--replication-group-id", "x", "--replication-group-description", "x", "--cache-node-type", "cache.t3.micro", "--at-rest-encryption-enabled"}, "InvalidParameterCombination"},
+		"shards":          {[]string{"elasticache", "create-replication-group", "--replication-group-id", "x", "--replication-group-description", "x", "--cache-node-type", "cache.t3.micro", "--num-node-groups", "2"}, "InvalidParameterCombination"},
+		"unknown group":   {[]string{"elasticache", "describe-replication-groups", "--replication-group-id", "nope"}, "ReplicationGroupNotFoundFault"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := deployment.AWS(t.Context(), row.args...)
+			if err == nil || !strings.Contains(err.Error(), row.code) {
+				t.Errorf("expected %s, got %v", row.code, err)
+			}
+		})
+	}
+}

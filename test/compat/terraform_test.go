@@ -1,0 +1,85 @@
+package compat
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/larder-cache/larder/test/harness"
+)
+
+// TestTerraform applies the example, rotates its token by Terraform and by the
+// CLI, expects an empty plan after each step, and destroys it. It needs Terraform
+// with the AWS provider in a local mirror (TF_PLUGIN_MIRROR names one), which
+// package registries of distributions do not have.
+func TestTerraform(t *testing.T) {
+	t.Parallel()
+	need(t, "terraform")
+	mirror := os.Getenv("TF_PLUGIN_MIRROR")
+	if mirror == "" {
+		t.Skip("TF_PLUGIN_MIRROR names no local mirror with the AWS provider")
+	}
+	tf := newTerraform(t, mirror)
+	tf.run("init", "-input=false")
+	tf.env["TF_VAR_auth_token"] = "terraform-token-0001"
+	tf.run("apply", "-auto-approve", "-input=false")
+	tf.emptyPlan("after apply")
+	tf.env["TF_VAR_auth_token"] = "terraform-token-0002"
+	tf.run("apply", "-auto-approve", "-input=false")
+	tf.emptyPlan("after ROTATE")
+	tf.env["TF_VAR_auth_token_update_strategy"] = "SET"
+	tf.run("apply", "-auto-approve", "-input=false")
+	tf.emptyPlan("after SET")
+	awsCLI(t, nil, "elasticache", "modify-replication-group", "--replication-group-id", "sample-replication-group",
+		"--auth-token", "terraform-token-0003", "--auth-token-update-strategy", "ROTATE", "--apply-immediately")
+	if _, err := deployment.AwaitGroup(t.Context(), "sample-replication-group", "available"); err != nil {
+		t.Fatal(err)
+	}
+	tf.emptyPlan("after a ROTATE that Terraform knows nothing of")
+	tf.run("destroy", "-auto-approve", "-input=false")
+}
+
+type terraform struct {
+	t   *testing.T
+	dir string
+	env map[string]string
+}
+
+func newTerraform(t *testing.T, mirror string) *terraform {
+	t.Helper()
+	dir := t.TempDir()
+	main, err := os.ReadFile(filepath.Join(harness.Root(), "examples", "terraform", "main.tf"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "main.tf"), main, 0o600))
+	rc := filepath.Join(dir, "terraform.rc")
+	must(t, os.WriteFile(rc, []byte("provider_installation {\n  filesystem_mirror {\n    path = \""+mirror+"\"\n  }\n}\n"), 0o600))
+	return &terraform{t: t, dir: dir, env: map[string]string{
+		"TF_CLI_CONFIG_FILE": rc, "TF_IN_AUTOMATION": "1", "TF_VAR_endpoint": deployment.Endpoint,
+	}}
+}
+
+func (tf *terraform) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(tf.t.Context(), "terraform", args...)
+	cmd.Dir, cmd.Env = tf.dir, deployment.Env()
+	for k, v := range tf.env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	return cmd
+}
+
+func (tf *terraform) run(args ...string) {
+	tf.t.Helper()
+	if out, err := tf.command(args...).CombinedOutput(); err != nil {
+		tf.t.Fatalf("terraform %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func (tf *terraform) emptyPlan(when string) {
+	tf.t.Helper()
+	out, err := tf.command("plan", "-detailed-exitcode", "-input=false", "-no-color").CombinedOutput()
+	if err != nil {
+		tf.t.Errorf("%s the plan is not empty: %v\n%s", when, err, out)
+	}
+}
