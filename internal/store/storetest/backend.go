@@ -244,7 +244,7 @@ func testWatch(t *testing.T, b store.Backend) {
 	expect(t, got, first, put("t/a", "1"), put("t/b", "2"))
 	second := commit(t, b, del("t/a"), put("t/b", "3"))
 	expect(t, got, second, del("t/a"), put("t/b", "3"))
-	for i := range 200 {
+	for i := range 50 {
 		rev := commit(t, b, put("t/n", fmt.Sprint(i)))
 		expect(t, got, rev, put("t/n", fmt.Sprint(i)))
 	}
