@@ -48,7 +48,9 @@ fi
 
 apt_update() {
   say "reading the package lists"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+  # A source that cannot be reached need not be the one that is needed.
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o APT::Update::Error-Mode=any update ||
+    say "some package lists could not be read" >&2
 }
 
 apt_install() {
@@ -57,4 +59,10 @@ apt_install() {
 }
 
 # package_known NAME: the lists offer NAME for installation.
-package_known() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
+package_known() {
+  case "$(apt-cache policy "$1" 2>/dev/null)" in
+    *'Candidate: (none)'*) return 1 ;;
+    *'Candidate: '*) return 0 ;;
+    *) return 1 ;;
+  esac
+}

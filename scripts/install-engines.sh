@@ -20,7 +20,7 @@ add_backports() {
   [ "$codename" = bookworm ] || return 0
   # shellcheck disable=SC2016 # the $() are apt's
   uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-    awk '$2 == "bookworm" { print $1; exit }')
+    awk '$2 == "bookworm" && !found++ { print $1 }')
   say "adding the bookworm-backports source"
   printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm-backports main\n' \
     "${uri:-http://deb.debian.org/debian/}" |
@@ -35,7 +35,7 @@ install_missing() {
   for engine in "${missing[@]}"; do
     if [ "$engine" = valkey-server ] && ! package_known "$engine"; then add_backports; fi
     if ! package_known "$engine"; then
-      say "this release has no package $engine: Larder will offer what is installed" >&2
+      say "no package source offers $engine: Larder will do without it" >&2
       continue
     fi
     apt_install "$engine"
