@@ -45,12 +45,12 @@ func converge(w World) (plan []step.Step, wait time.Duration) {
 		switch {
 		case m.Node == nil && (c.Problem != "" || !w.Certified):
 		case m.Node == nil:
-			m.Spec = nodespec.First(c.Want(slot, open(c.Record), w.Certified))
+			m.Spec = nodespec.First(c.Want(slot, open(c.Record), c.Record.Spec.TLS, w.Certified))
 			plan = append(plan, c.Create(slot, m.Spec))
 		case m.Node.Spec.Deleted:
 			m.Spec = m.Node.Spec
 		default:
-			want := c.Want(slot, m.Node.Spec.Auth, w.Certified)
+			want := c.Want(slot, m.Node.Spec.Auth, c.Record.Spec.TLS, w.Certified)
 			restart, pause := nodespec.Restart(m.Node, want, w.Now)
 			wait = nodespec.Sooner(wait, pause)
 			m.Spec = nodespec.Next(m.Node, want, restart)

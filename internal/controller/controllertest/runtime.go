@@ -65,6 +65,11 @@ func (r *Runtime) Apply(_ context.Context, doc *runtime.Document) error {
 	}
 	r.doc = *doc
 	r.applied++
+	for _, id := range doc.Removed {
+		if r.engines[id] == nil {
+			r.send(runtime.Report{ID: id, Phase: "gone"})
+		}
+	}
 	if r.Auto {
 		r.settle()
 	}

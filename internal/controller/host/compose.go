@@ -28,8 +28,11 @@ func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 		c.nodes[n.Key()] = n
 	}
 	for _, n := range all {
-		if !n.Spec.Deleted {
+		switch {
+		case !n.Spec.Deleted:
 			c.node(n)
+		case !nodespec.Gone(n):
+			c.doc.Removed = append(c.doc.Removed, n.Key())
 		}
 	}
 	for _, g := range resource.ReplicationGroups.List(r, "") {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/controller/controllertest"
 	"github.com/larder-cache/larder/internal/controller/host"
+	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/store"
@@ -307,40 +308,25 @@ func TestRevisionsGrow(t *testing.T) {
 	}
 }
 
-// The end of a node that was reported before a restart of Larder, but not
-// written down, is never reported again.
-func TestGoneBeforeRestart(t *testing.T) {
+// The runtime is asked about the end of every node that shall go, also of one
+// that it does not know any more, until that is written down.
+func TestRemoved(t *testing.T) {
 	t.Parallel()
 	l, h := newHost(t, false)
+	l.Record = h.Record
+	l.Controllers = []reconcile.Controller{h.Controller()}
 	compose(t, l, func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) { n[2].Spec.Deleted = true })
 	const key = "us-east-1/rg-003/0001"
-	wait := l.Pass(t, h.Controller(), "host")
-	if wait <= 0 || status(l, key).Phase != "running" {
-		t.Fatalf("it does not wait for a report: %v, %+v", wait, status(l, key))
-	}
-	l.Clock.Advance(wait)
 	l.Pass(t, h.Controller(), "host")
+	if got := l.Runtime.Document().Removed; !slices.Equal(got, []string{key}) {
+		t.Errorf("removed are %v", got)
+	}
+	l.Settle(t)
 	if s := status(l, key); s.Phase != "gone" {
 		t.Errorf("phase is %q, want gone", s.Phase)
 	}
-}
-
-// A node that the runtime knows is gone when the runtime says so, however long
-// that takes.
-func TestSlowEnd(t *testing.T) {
-	t.Parallel()
-	l, h := newHost(t, false)
-	compose(t, l, nil)
-	l.Pass(t, h.Controller(), "host")
-	const key = "us-east-1/rg-003/0001"
-	l.Update(t, func(tx *store.Tx) {
-		n, _ := resource.Nodes.Get(tx, key)
-		n.Spec.Deleted = true
-		resource.Nodes.Put(tx, key, n)
-	})
-	l.Clock.Advance(time.Hour)
-	if wait := l.Pass(t, h.Controller(), "host"); wait != 0 || status(l, key).Phase == "gone" {
-		t.Errorf("it was given up: wait %v, phase %q", wait, status(l, key).Phase)
+	if got := l.Runtime.Document().Removed; len(got) > 0 {
+		t.Errorf("removed are still %v", got)
 	}
 }
 

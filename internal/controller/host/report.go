@@ -32,12 +32,9 @@ func (h *Host) Follow(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			h.mu.Lock()
 			for _, r := range reports {
-				h.known[r.ID] = true
 				pending[r.ID] = r
 			}
-			h.mu.Unlock()
 		case <-again:
 		case <-ctx.Done():
 			return nil

@@ -116,7 +116,7 @@ func (w World) converge(members []*member, r roles) Decision {
 func (p *pass) member(m *member) {
 	o := nodespec.Member{Slot: m.slot, Node: m.node}
 	auth := nodespec.Auth(p.Group.Spec.Auth, p.Group.UID)
-	want := m.Want(m.slot, auth, p.Certified)
+	want := m.Want(m.slot, auth, p.Group.Spec.TLS, p.Certified)
 	if m != p.source {
 		want.ReplicaOf = p.source.key()
 	}

@@ -94,7 +94,8 @@ func (w World) succeed(members []*member, r roles) roles {
 			cmp.Compare(a.id(), b.id()),
 		)
 	})
-	if w.Group.Spec.AutomaticFailover {
+	// A primary that is to be kept when the group goes must come back itself.
+	if w.Group.Spec.AutomaticFailover && !w.Group.Spec.Deleting {
 		r.primary = r.source
 	}
 	return r

@@ -73,13 +73,13 @@ func vpcOf(r store.Reader, region, subnetID string) string {
 }
 
 // Want is what the cluster wants of the node of a slot; the role is the caller's
-// to add. Directives that cannot be told stay as they are. A mode of TLS that
-// needs a certificate waits until there is one.
-func (c *Cluster) Want(slot resource.NodeSlot, auth resource.NodeAuth, certified bool) nodespec.Want {
+// to add. Directives that cannot be told stay as they are, and so does the mode
+// of TLS as long as the certificate for it is not there.
+func (c *Cluster) Want(slot resource.NodeSlot, auth resource.NodeAuth, tls resource.TLSMode, certified bool) nodespec.Want {
 	spec := c.Record.Spec
 	w := nodespec.Want{
 		Engine: spec.Engine, Version: spec.EngineVersion,
-		Endpoint: slot.Endpoint, TLS: spec.TLS, Auth: auth,
+		Endpoint: slot.Endpoint, TLS: tls, Auth: auth,
 		Directives: c.Directives,
 		Reboots:    spec.Reboot[slot.ID],
 	}
