@@ -25,7 +25,10 @@ import (
 type target struct {
 	p        Process
 	flags    *config.Flags
+	own      *pflag.FlagSet
 	endpoint string
+	// dataDir is the data directory once access has found the server there.
+	dataDir string
 }
 
 // endpointVariable stands for --endpoint.
@@ -36,17 +39,33 @@ func newTarget(p Process) *target {
 }
 
 func (t *target) addTo(fs *pflag.FlagSet) {
+	t.own = fs
 	t.flags.AddTo(fs, "config", "data-dir")
 	fs.StringVar(&t.endpoint, "endpoint", t.p.Env.Get(endpointVariable),
 		"`URL` of a server elsewhere, with keys and region from the AWS_* variables")
 }
 
+// elsewhere reports whether the server is named by URL. A data directory on the
+// command line wins over a URL in the environment.
+func (t *target) elsewhere() (bool, error) {
+	if !t.own.Changed("data-dir") {
+		return t.endpoint != "", nil
+	}
+	if t.own.Changed("endpoint") {
+		return false, usageError{errors.New("--data-dir and --endpoint name two servers: give one of them")}
+	}
+	return false, nil
+}
+
 // access is how the server is reached. caFile is where its authority's
 // certificate is, or empty.
 func (t *target) access() (a admin.Access, caFile string, err error) {
-	if t.endpoint != "" {
+	elsewhere, err := t.elsewhere()
+	switch {
+	case err != nil:
+	case elsewhere:
 		a, caFile, err = t.fromVariables()
-	} else {
+	default:
 		a, caFile, err = t.fromDataDir()
 	}
 	if err != nil || caFile == "" {
@@ -94,6 +113,7 @@ func (t *target) fromDataDir() (admin.Access, string, error) {
 	if err != nil {
 		return admin.Access{}, "", fmt.Errorf("credentials in %s: %w", cfg.DataDir, err)
 	}
+	t.dataDir = cfg.DataDir
 	ca := filepath.Join(cfg.DataDir, admin.AuthorityFile)
 	if _, err := os.Stat(ca); err != nil {
 		ca = ""

@@ -37,9 +37,13 @@ func newCA(p Process) *cobra.Command {
 // authority is the certificate of the authority: with a data directory no
 // server has to run.
 func (t *target) authority(ctx context.Context) (string, error) {
-	if t.endpoint != "" {
+	elsewhere, err := t.elsewhere()
+	if err != nil {
+		return "", err
+	}
+	if elsewhere {
 		var out admin.Authority
-		err := t.call(ctx, func(ctx context.Context, c *admin.Client) (err error) {
+		err = t.call(ctx, func(ctx context.Context, c *admin.Client) (err error) {
 			out, err = c.Authority(ctx)
 			return err
 		})

@@ -151,6 +151,8 @@ func TestUsage(t *testing.T) {
 		{"endpoint that is none", []string{"status", "--endpoint=localhost"}, keyVariables, exitUsage, "not an http or https URL"},
 		{"nobody there", []string{"status", "--endpoint=http://127.0.0.1:1"}, keyVariables, exitFailed, "no server answers at http://127.0.0.1:1: start it with larder serve"},
 		{"missing authority", []string{"status", "--endpoint=https://127.0.0.1:1"}, withCA("/nonexistent.pem"), exitFailed, "/nonexistent.pem"},
+		{"two servers", []string{"status", "--data-dir=/d", "--endpoint=http://h:1"}, keyVariables, exitUsage, "give one of them"},
+		{"two servers for ca", []string{"ca", "--data-dir=/d", "--endpoint=http://h:1"}, keyVariables, exitUsage, "give one of them"},
 		{"relay without socket", []string{"relay"}, nil, exitFailed, "socket"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -234,7 +236,8 @@ func TestEnvIsReadByShells(t *testing.T) {
 	dir, url := serve(t)
 	vars := variables(t, dir)
 	if vars["AWS_ENDPOINT_URL"] != url || vars["AWS_REGION"] != "eu-west-1" || vars["AWS_DEFAULT_REGION"] != "eu-west-1" ||
-		len(vars["AWS_SECRET_ACCESS_KEY"]) != 40 || vars["LARDER_CA_FILE"] != filepath.Join(dir, "ca.pem") {
+		len(vars["AWS_SECRET_ACCESS_KEY"]) != 40 || vars["LARDER_CA_FILE"] != filepath.Join(dir, "ca.pem") ||
+		vars["LARDER_DATA_DIR"] != dir {
 		t.Errorf("got %v", vars)
 	}
 	if _, ok := vars["AWS_CA_BUNDLE"]; ok {
@@ -298,6 +301,10 @@ func TestKeys(t *testing.T) {
 	}
 	if code, _, _ = (line{args: []string{"status"}, env: env}).run(t.Context()); code != exitFailed {
 		t.Error("a revoked key still works")
+	}
+	// A data directory on the command line wins over the URL in the environment.
+	if code, _, errOut = (line{args: []string{"status", "--data-dir", dir}, env: env}).run(t.Context()); code != 0 {
+		t.Errorf("code %d, %q", code, errOut)
 	}
 }
 

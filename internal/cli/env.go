@@ -93,7 +93,12 @@ func newEnv(p Process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return print(p.Out, clientVariables(a, caFile))
+			vars := clientVariables(a, caFile)
+			if t.dataDir != "" {
+				// The other commands of larder then need no --data-dir.
+				vars = append(vars, variable{"LARDER_DATA_DIR", t.dataDir})
+			}
+			return print(p.Out, vars)
 		},
 	}
 	t.addTo(cmd.Flags())

@@ -91,10 +91,11 @@ func TestIdentifiersOutliveTheState(t *testing.T) {
 		}
 		return out
 	}
-	if ids("us-east-1") != ids("us-east-1") {
+	first, again, other := ids("us-east-1"), ids("us-east-1"), ids("us-east-2")
+	if first != again {
 		t.Error("a new store gives other ids")
 	}
-	if ids("us-east-1") == ids("us-east-2") {
+	if first == other {
 		t.Error("two regions share ids")
 	}
 }
