@@ -8,8 +8,8 @@ import (
 // NodeType is a size of node. It limits what an engine uses; it reserves
 // nothing on the host.
 type NodeType struct {
-	// Name is "cache.m6g.large", Family "m6g", Size "large".
-	Name, Family, Size string
+	// Name is e.g. "cache.m6g.large".
+	Name string
 	// MaxMemory is the memory of a Redis or Valkey node in bytes, before the
 	// reserved share is taken off.
 	MaxMemory int64
@@ -167,7 +167,7 @@ func typeName(f family, c sizeClass) string { return "cache." + f.name + "." + c
 
 func newNodeType(f family, c sizeClass) NodeType {
 	t := NodeType{
-		Name: typeName(f, c), Family: f.name, Size: c.size,
+		Name:      typeName(f, c),
 		MaxMemory: c.maxMemory, CacheMemory: c.cacheMemory, MaxClients: 65000, VCPUs: sizes[c.size],
 		DataTiering: f.name == "r6gd", minimum: f.minimum,
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
@@ -451,4 +452,53 @@ func TestDescribeEngineDefaultParameters(t *testing.T) {
 	}
 	_, err = f.DescribeEngineDefaultParameters(f.ctx, &wire.DescribeEngineDefaultParametersMessage{CacheParameterGroupFamily: core.Ptr("redis99")})
 	wantError(t, err, "InvalidParameterValue", "CacheParameterGroupFamily redis99 is not a valid parameter group family.")
+}
+
+// TestConcurrentParameterChanges: no change is lost and none is counted twice.
+func TestConcurrentParameterChanges(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	f.createParameters("g", "redis7")
+	names := []string{"timeout", "tcp-keepalive", "slowlog-max-len", "hash-max-listpack-value", "stream-node-max-bytes", "lfu-decay-time"}
+	var wg sync.WaitGroup
+	for _, name := range names {
+		wg.Go(func() {
+			if err := f.modifyParameters("g", name+"=77"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	wg.Wait()
+	if g := f.parameterGroup("g"); len(g.Values) != len(names) || g.Generation != int64(len(names)) {
+		t.Errorf("stored %v in generation %d", g.Values, g.Generation)
+	}
+}
+
+// TestDeleteGroupWhileClusterIsMade: a cluster never names a group that is gone.
+func TestDeleteGroupWhileClusterIsMade(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	for i := range 20 {
+		name := fmt.Sprintf("g%d", i)
+		f.createParameters(name, "memcached1.6")
+		var created, deleted error
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			in := memcachedRequest(name, 1)
+			in.CacheParameterGroupName = &name
+			_, created = f.CreateCacheCluster(f.ctx, in)
+		})
+		wg.Go(func() {
+			deleted = f.DeleteCacheParameterGroup(f.ctx, &wire.DeleteCacheParameterGroupMessage{CacheParameterGroupName: &name})
+		})
+		wg.Wait()
+		switch {
+		case created == nil:
+			wantError(t, deleted, "InvalidCacheParameterGroupState", "One or more cache clusters are still members...")
+		case deleted == nil:
+			wantError(t, created, "CacheParameterGroupNotFound", "CacheParameterGroup not found: "+name)
+		default:
+			t.Fatalf("both failed: %v, %v", created, deleted)
+		}
+	}
 }
