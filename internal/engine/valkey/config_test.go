@@ -181,7 +181,7 @@ func TestSameSetting(t *testing.T) {
 	}
 }
 
-func TestStateFromInfo(t *testing.T) {
+func TestParseState(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, info string
@@ -198,13 +198,13 @@ func TestStateFromInfo(t *testing.T) {
 			engine.State{Role: "slave", Primary: core.Endpoint{Address: "127.2.0.8", Port: 6379}, LinkUp: true, Offset: 70},
 		},
 		{
-			"replica that loads", "role:slave\r\nmaster_host:h\r\nmaster_port:1\r\nmaster_link_status:down\r\nmaster_sync_in_progress:1\r\n",
+			"replica that loads", "role:slave\r\nmaster_host:h\r\nmaster_port:1\r\nmaster_link_status:down\r\nmaster_sync_in_progress:1",
 			engine.State{Role: "slave", Primary: core.Endpoint{Address: "h", Port: 1}},
 		},
 		{"nothing", "", engine.State{}},
 		{"nonsense", "role\r\n:::\r\nconnected_clients:x\r\n", engine.State{}},
 	} {
-		if got := stateFrom(parseInfo(c.info)); got != c.want {
+		if got := parseState(c.info); got != c.want {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}

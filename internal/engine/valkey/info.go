@@ -1,45 +1,61 @@
 package valkey
 
 import (
-	"bufio"
 	"strconv"
 	"strings"
 
-	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
 )
 
-// parseInfo reads the "name:value" lines of INFO.
-func parseInfo(text string) map[string]string {
-	out := make(map[string]string)
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && !strings.HasPrefix(name, "#") {
-			out[name] = value
+// parseState takes from INFO what is of interest in its sections clients, memory
+// and replication. What is missing or odd counts as zero. It runs for every engine
+// every second, so it makes nothing of the rest.
+func parseState(info string) engine.State {
+	var (
+		s             engine.State
+		primaryOffset int64
+		replicaOffset int64
+		linkUp        bool
+		syncing       bool
+	)
+	for info != "" {
+		var line string
+		line, info, _ = strings.Cut(info, "\r\n")
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "role":
+			s.Role = strings.Clone(value)
+		case "master_host":
+			s.Primary.Address = strings.Clone(value)
+		case "master_port":
+			s.Primary.Port = int(number(value))
+		case "master_link_status":
+			linkUp = value == "up"
+		case "master_sync_in_progress":
+			syncing = value == "1"
+		case "master_repl_offset":
+			primaryOffset = number(value)
+		case "slave_repl_offset":
+			replicaOffset = number(value)
+		case "connected_slaves":
+			s.Replicas = int(number(value))
+		case "connected_clients":
+			s.Clients = max(int(number(value))-1, 0) // less the administrator who asks
+		case "maxclients":
+			s.MaxClients = max(int(number(value))-reservedClients, 0)
+		case "used_memory":
+			s.UsedMemory = number(value)
 		}
 	}
-	return out
-}
-
-// stateFrom is what the sections clients, memory and replication say. Fields that are
-// missing or odd count as zero.
-func stateFrom(info map[string]string) engine.State {
-	number := func(name string) int64 {
-		v, _ := strconv.ParseInt(info[name], 10, 64)
-		return v
-	}
-	s := engine.State{
-		Role:       info["role"],
-		Offset:     number("master_repl_offset"),
-		UsedMemory: number("used_memory"),
-		// The administrator that asks is one of them.
-		Clients:    max(int(number("connected_clients"))-1, 0),
-		MaxClients: max(int(number("maxclients"))-reservedClients, 0),
-		Replicas:   int(number("connected_slaves")),
-	}
+	s.Offset = primaryOffset
 	if s.Role == "slave" {
-		s.Offset = number("slave_repl_offset")
-		s.Primary = core.Endpoint{Address: info["master_host"], Port: int(number("master_port"))}
-		s.LinkUp = info["master_link_status"] == "up" && info["master_sync_in_progress"] == "0"
+		s.Offset = replicaOffset
+		s.LinkUp = linkUp && !syncing
 	}
 	return s
+}
+
+func number(value string) int64 {
+	v, _ := strconv.ParseInt(value, 10, 64)
+	return v
 }

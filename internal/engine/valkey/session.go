@@ -148,7 +148,7 @@ func (s *session) observe(ctx context.Context) (engine.State, error) {
 	if err != nil {
 		return engine.State{}, fmt.Errorf("valkey: ask for the state: %w", err)
 	}
-	return stateFrom(parseInfo(r.text)), nil
+	return parseState(r.text), nil
 }
 
 // rates are those of an engine's own chores, per second. Idle is a tenth of what

@@ -176,8 +176,8 @@ func TestAdoption(t *testing.T) {
 			t.Error("a node that is in no document runs")
 		}
 		// Adopted processes are watched like children.
-		_ = syscall.Kill(after.PID, syscall.SIGKILL)
 		r.fabric.set(func(f *notes) { f.hook = nil })
+		_ = syscall.Kill(after.PID, syscall.SIGKILL)
 		r.wait(stays.ID, "exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 	})
 }

@@ -34,7 +34,7 @@ const patience = 20 * time.Second
 // rig is a runtime with real engines and a fabric that only takes notes.
 type rig struct {
 	*Runtime
-	t        *testing.T
+	t        testing.TB
 	cfg      Config
 	fabric   *notes
 	revision int64
@@ -45,7 +45,7 @@ type rig struct {
 	reader  sync.WaitGroup
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	// The path of a socket must be short, and t.TempDir has the test's name in it.
 	run, err := os.MkdirTemp("", "larder")
@@ -157,7 +157,7 @@ func (r *rig) logOf(id string) string {
 }
 
 // eventually polls for what no report tells.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -212,7 +212,7 @@ func installed(name, _ string) (engine.Binary, error) {
 	return engine.Binary{}, fmt.Errorf("no %s is installed", name)
 }
 
-func needs(t *testing.T, engines ...string) {
+func needs(t testing.TB, engines ...string) {
 	t.Helper()
 	for _, e := range engines {
 		if _, err := installed(e, ""); err != nil {
@@ -245,7 +245,7 @@ func (r *rig) client(n runtime.Node, args ...string) string {
 }
 
 // exchange sends an inline command and reads what is there of the answer.
-func exchange(t *testing.T, conn net.Conn, args ...string) string {
+func exchange(t testing.TB, conn net.Conn, args ...string) string {
 	t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	var b strings.Builder

@@ -134,8 +134,10 @@ func TestEndpointFailure(t *testing.T) {
 	r.fabric.set(func(f *notes) { f.fail = map[string]error{"node " + n.ID: errors.New("127.60.0.1:6379 is taken")} })
 	r.apply(n, other)
 	r.settled(other)
-	rep := r.wait(n.ID, "in trouble", func(rep runtime.Report) bool { return strings.Contains(rep.Message, "is taken") })
-	if rep.Phase != runtime.PhaseRunning || rep.Generation != 0 {
+	rep := r.wait(n.ID, "running in trouble", func(rep runtime.Report) bool {
+		return rep.Phase == runtime.PhaseRunning && strings.Contains(rep.Message, "is taken")
+	})
+	if rep.Generation != 0 {
 		t.Errorf("report: %+v", rep)
 	}
 	r.fabric.set(func(f *notes) { f.fail = nil })
