@@ -31,9 +31,8 @@ func BuildID(path string) (string, error) {
 	return fmt.Sprintf("%d-%d", info.Size(), info.ModTime().UnixNano()), nil
 }
 
-// noteText is the description of an ELF note, in its short form: the parts of a Go
-// build id between the first and the last name inputs of the build, which the
-// last part, the content, implies.
+// noteText is the text of an ELF note that holds a Go build id, or rather its last
+// part, which is a hash of the executable's contents; "" where there is none.
 func noteText(note []byte, order binary.ByteOrder) string {
 	const header = 12
 	if len(note) < header {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,13 @@ import (
 // start runs a relay in this process; ended is closed when Main has returned.
 func start(t *testing.T, o Options) (path string, ended chan struct{}) {
 	t.Helper()
-	o.Socket = filepath.Join(t.TempDir(), "c")
+	path = filepath.Join(t.TempDir(), "c")
+	return path, startAt(t, o, path)
+}
+
+func startAt(t *testing.T, o Options, path string) (ended chan struct{}) {
+	t.Helper()
+	o.Socket = path
 	if o.Version == "" {
 		o.Version = "test"
 	}
@@ -38,7 +45,7 @@ func start(t *testing.T, o Options) (path string, ended chan struct{}) {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
-	return o.Socket, ended
+	return ended
 }
 
 func dial(t *testing.T, path string) *Client {
@@ -254,6 +261,52 @@ func TestRefusesWhatIsNoListener(t *testing.T) {
 	defer unix.Close(fd)
 	if _, err := c.Apply(t.Context(), Document{Revision: 1}, []Socket{{Address: "127.0.0.1:1", FD: fd}}); err == nil {
 		t.Error("a socket that does not listen was taken")
+	}
+}
+
+// Another user is not listened to, even if the file's permissions were lost.
+func TestOtherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to become another user")
+	}
+	dir, err := os.MkdirTemp("", "relay") // not under t.TempDir, which others cannot enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "c")
+	startAt(t, Options{}, path)
+	dial(t, path)
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its user
+		const nobody = 65534
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), nobody, ^uintptr(0)); errno != 0 {
+			answer <- errno
+			return
+		}
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		}
+		if err != nil {
+			answer <- err
+			return
+		}
+		defer unix.Close(fd)
+		_, _ = unix.Write(fd, frame(`{"Op":"hello"}`))
+		if n, _ := unix.Read(fd, make([]byte, 1)); n > 0 {
+			answer <- errors.New("was answered")
+			return
+		}
+		answer <- nil
+	}()
+	if err := <-answer; err != nil {
+		t.Error(err)
 	}
 }
 

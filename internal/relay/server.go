@@ -213,12 +213,7 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 			}
 		}
 	}
-	for a, fd := range staged {
-		if wanted[a] && s.held[a] == 0 {
-			s.held[a] = fd
-			delete(staged, a)
-		}
-	}
+	s.take(staged, wanted)
 	var answer response
 	listeners := make([]splice.Listener, 0, len(d.Listeners))
 	used := certificates{}
@@ -233,7 +228,7 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 		}
 		for _, a := range l.Addresses {
 			switch {
-			case s.held[a] == 0 && !s.draining:
+			case s.held[a] == 0 && wanted[a]:
 				answer.Missing = append(answer.Missing, a)
 			case s.held[a] != 0 && !taken[a]:
 				taken[a] = true
@@ -250,12 +245,30 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 			delete(s.held, a)
 		}
 	}
+	s.known()
+	return answer, nil
+}
+
+// take keeps the staged sockets that are wanted and not held, and closes the rest:
+// a listening socket that nobody accepts on would leave its clients hanging.
+func (s *server) take(staged map[string]int, wanted map[string]bool) {
+	for a, fd := range staged {
+		if wanted[a] && s.held[a] == 0 {
+			s.held[a] = fd
+		} else {
+			_ = unix.Close(fd)
+		}
+	}
+	clear(staged)
+}
+
+// known notes that there is a document.
+func (s *server) known() {
 	select {
 	case <-s.first:
 	default:
 		close(s.first)
 	}
-	return answer, nil
 }
 
 // handOver duplicates the listening sockets after the address given.

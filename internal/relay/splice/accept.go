@@ -14,6 +14,8 @@ const (
 	// acceptPause is how long nothing is accepted when the kernel has no more
 	// descriptors or memory to give.
 	acceptPause = 100 * time.Millisecond
+	// complainEvery is how often the log hears of it.
+	complainEvery = time.Minute
 )
 
 // apply puts the routes in force on this loop.
@@ -99,7 +101,7 @@ func (l *loop) accept(fd int, ls *listener) {
 // welcome begins with a client that was accepted.
 func (l *loop) welcome(fd int, ls *listener) {
 	c := l.newConn(fd, ls)
-	if most := l.s.cfg.MaxConns; most > 0 && l.s.Open() > most || len(ls.route.backends) == 0 {
+	if len(ls.route.backends) == 0 || l.crowded(ls) {
 		l.refuse(c)
 		return
 	}
@@ -116,15 +118,29 @@ func (l *loop) welcome(fd int, ls *listener) {
 	}
 }
 
+// crowded reports whether there are as many clients as there may be. Those that
+// have not said a first byte yet are no node's, but bounded all the same.
+func (l *loop) crowded(ls *listener) bool {
+	if most := l.s.cfg.MaxConns; most > 0 && l.s.Open() > most {
+		return true
+	}
+	most := ls.route.MaxConns * len(ls.route.backends)
+	return most > 0 && ls.stats.Open > int64(most)
+}
+
 // pause stops accepting for a while: a listener with a client that cannot be
 // accepted would otherwise wake the loop without end.
 func (l *loop) pause(cause error) {
 	if !l.resume.IsZero() {
 		return
 	}
-	l.s.cfg.Log.Warn("relay cannot accept, clients wait", "err", cause, "connections", l.s.Open())
+	now := l.s.cfg.Clock.Now()
+	if now.Sub(l.complained) > complainEvery {
+		l.complained = now
+		l.s.cfg.Log.Warn("relay cannot accept, clients wait", "err", cause, "connections", l.s.Open())
+	}
 	for fd := range l.accepting {
 		_ = l.watch(unix.EPOLL_CTL_DEL, fd, 0, unix.EpollEvent{})
 	}
-	l.resume = l.s.cfg.Clock.Now().Add(acceptPause)
+	l.resume = now.Add(acceptPause)
 }

@@ -58,6 +58,7 @@ type loop struct {
 	waiting     []expiry  // for an engine to accept
 	deadlines   []expiry  // of handshakes; in order, as all last equally long
 	resume      time.Time // when to accept again, if paused
+	complained  time.Time // when the log last heard of a pause
 	buf         []byte    // what was read, and is written at once
 	cipher      []byte    // TLS: what is to be written
 	raw         []byte    // TLS: what was read

@@ -259,6 +259,19 @@ func TestMaxConns(t *testing.T) {
 	ask(t, r.dial(addr2))
 }
 
+// Clients that say nothing where TLS is possible are counted, too.
+func TestSilentClientsAreBounded(t *testing.T) {
+	t.Parallel()
+	server, _ := certificate(t, "cache.test")
+	r := newRig(t, Config{Loops: 1})
+	fd, addr := r.listen()
+	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Preferred, TLS: server, MaxConns: 2}})
+	r.dial(addr)
+	r.dial(addr)
+	until(t, "both are accepted", func() bool { return r.s.Open() == 2 })
+	mustBeRefused(t, addr)
+}
+
 func TestProcessLimit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{MaxConns: 2})

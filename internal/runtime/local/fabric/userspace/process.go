@@ -221,7 +221,7 @@ func (f *Fabric) ended(p *process) {
 	defer f.mu.Unlock()
 	wasActive := f.active == p
 	f.forget(p)
-	for pause := restartPause; wasActive && f.asked && f.active == nil && !f.closed; pause = min(2*pause, restartPauseMax) {
+	for pause := restartPause; wasActive && f.wanting(); pause = min(2*pause, restartPauseMax) {
 		f.cfg.Log.Error("relay has died, and is started again", "pid", p.client.PID())
 		_, err := f.push(f.ctx)
 		if err == nil {
@@ -249,6 +249,11 @@ func (f *Fabric) forget(p *process) {
 	}
 	f.older = slices.DeleteFunc(f.older, func(o *process) bool { return o == p })
 	p.client.Close()
+}
+
+// wanting: a relay is asked for and there is none.
+func (f *Fabric) wanting() bool {
+	return f.asked && f.active == nil && !f.closed && f.ctx.Err() == nil
 }
 
 // awaitExit waits until the process has closed all of its sockets: a dying
