@@ -21,6 +21,9 @@ need iproute2 have ip
 need openssl have openssl
 need nodejs have node
 need npm have npm
+# The race detector is linked by a C compiler.
+need gcc have gcc
+need libc6-dev test -e /usr/include/stdlib.h
 
 if [ ${#missing[@]} -gt 0 ]; then
   need_apt "${missing[@]}"
