@@ -112,7 +112,7 @@ func (s *Service) wireCluster(r store.Reader, c *resource.CacheCluster, showNode
 		SecurityGroups:                     wireSecurityGroups(c.Spec.SecurityGroupIDs),
 		ReplicationGroupId:                 nonEmpty(c.Spec.ReplicationGroupID),
 		SnapshotWindow:                     nonEmpty(c.Spec.SnapshotWindow),
-		AuthTokenEnabled:                   core.Ptr(g.Spec.Auth.Enabled()),
+		AuthTokenEnabled:                   core.Ptr(g.Spec.Auth.Enabled() || keepsToken(r, c)),
 		AuthTokenLastModifiedDate:          g.Spec.Auth.Modified,
 		TransitEncryptionEnabled:           core.Ptr(tls != resource.TLSOff),
 		TransitEncryptionMode:              nonEmpty(string(tls)),
@@ -138,6 +138,16 @@ func (s *Service) wireCluster(r store.Reader, c *resource.CacheCluster, showNode
 		out.CacheNodes = wireNodes(c, g)
 	}
 	return out
+}
+
+// keepsToken reports whether a cluster of its own still asks for the token of the
+// replication group whose primary it was: nothing but its node knows of it then.
+func keepsToken(r store.Reader, c *resource.CacheCluster) bool {
+	if c.Spec.ReplicationGroupID != "" {
+		return false
+	}
+	n, ok := resource.Nodes.Get(r, c.Region+"/"+c.ID+"/"+onlyNode)
+	return ok && len(n.Spec.Auth.Digests) > 0
 }
 
 // wireNodes are the nodes of a cluster; g is its group, or an empty one.
