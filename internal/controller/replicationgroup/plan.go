@@ -171,7 +171,7 @@ func (p *pass) leave() {
 		if left == 0 {
 			p.add(c.Remove()...)
 		}
-		p.ready = false
+		p.ready = p.ready && left == 0
 	}
 }
 
