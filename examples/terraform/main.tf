@@ -43,20 +43,16 @@ provider "aws" {
   }
 }
 
-data "aws_vpc" "default" {
-  default = true
-}
-
+# The subnets and the security group of the region's default VPC.
 data "aws_subnets" "default" {
   filter {
-    name   = "vpc-id"
-    values = [data.aws_vpc.default.id]
+    name   = "default-for-az"
+    values = ["true"]
   }
 }
 
 data "aws_security_group" "default" {
-  name   = "default"
-  vpc_id = data.aws_vpc.default.id
+  name = "default"
 }
 
 resource "aws_elasticache_subnet_group" "sample" {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/larder-cache/larder/internal/admin"
 	"github.com/larder-cache/larder/internal/catalog"
@@ -41,10 +40,8 @@ func (s *server) openState(ctx context.Context, undo *undo) error {
 			return err
 		}
 	}
-	for _, dir := range []string{s.cfg.DataDir, s.cfg.RunDir} {
-		if err := privateDir(dir); err != nil {
-			return err
-		}
+	if err := s.cfg.MakeDirs(); err != nil {
+		return err
 	}
 	l, err := takeLock(s.cfg.DataDir)
 	if err != nil {
@@ -73,20 +70,10 @@ func refuseState(dir string) error {
 	return nil
 }
 
-func privateDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making a directory: %w", err)
-	}
-	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory needs x
-		return fmt.Errorf("closing a directory to others: %w", err)
-	}
-	return nil
-}
-
 // findEngines builds the catalogue from what is installed. An odd binary is said
 // and passed over; no engine at all is said too, since nothing could be created.
 func (s *server) findEngines(ctx context.Context) error {
-	found, err := engine.Discover(ctx, append(slices.Clone(s.cfg.EngineDirs), filepath.SplitList(os.Getenv("PATH"))...))
+	found, err := engine.Discover(ctx, s.cfg.EngineDirs)
 	if err != nil {
 		s.io.Log.Warn("some engines cannot be used", "error", err)
 	}

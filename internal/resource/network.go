@@ -1,10 +1,6 @@
 package resource
 
-import (
-	"time"
-
-	"github.com/larder-cache/larder/internal/core"
-)
+import "github.com/larder-cache/larder/internal/core"
 
 // VPC is a virtual network of one region. Key: REGION/VPCID.
 type VPC struct {
@@ -21,7 +17,6 @@ type VPC struct {
 	// DefaultSecurityGroup is the id of the group that every network interface
 	// is in when none is named.
 	DefaultSecurityGroup string
-	Created              time.Time
 }
 
 // Subnet is a part of a VPC in one zone.
