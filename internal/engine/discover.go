@@ -40,6 +40,12 @@ func Discover(ctx context.Context, dirs []string) ([]Binary, error) {
 		seen  []os.FileInfo
 	)
 	for _, dir := range dirs {
+		// A process is not started in the directory that Larder is in.
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			odd = append(odd, fmt.Errorf("engine: %w", err))
+			continue
+		}
 		for _, name := range programs {
 			path := filepath.Join(dir, name)
 			info, err := os.Stat(path)

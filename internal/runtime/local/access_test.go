@@ -162,6 +162,39 @@ func TestLoginIsServedBeforeItIsAskedFor(t *testing.T) {
 	}
 }
 
+// A new Larder takes over a login that is served, and one that is being introduced
+// or taken away, without a moment in which silent clients are refused.
+func TestAdoptionKeepsTheLogin(t *testing.T) {
+	t.Parallel()
+	needs(t, engine.Redis)
+	r := newRig(t)
+	n := makeNode(engine.Redis)
+	n.Auth.NoPassword, n.Auth.Digests, n.Auth.Login = false, tokens(tokenA).Digests, core.NewSecret(hidden)
+	r.apply(n)
+	r.settled(n)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.reader.Wait()
+	clear(r.reports)
+	r.fabric.set(func(f *notes) {
+		f.hook = func(eps map[string]Endpoint) {
+			if b := eps["node "+n.ID].Backends; len(b) != 1 || b[0].Login.IsZero() {
+				t.Errorf("the fabric was given %v", b)
+			}
+		}
+	})
+	r.open()
+	r.apply(n)
+	if rep := r.settled(n); !rep.LoginServed {
+		t.Errorf("report: %+v", rep)
+	}
+	r.fabric.set(func(f *notes) { f.hook = nil })
+	if got := r.session(n, "AUTH default "+hidden); got != "+OK" {
+		t.Errorf("the login: %s", got)
+	}
+}
+
 func TestCommandsKeptFromCustomers(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {

@@ -158,6 +158,7 @@ func TestAdoption(t *testing.T) {
 				}
 			}
 		})
+		clear(r.reports)
 		r.open()
 		r.wait(dies.ID, "found exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 		if r.fabric.calls != 0 {
@@ -200,6 +201,7 @@ func TestAdoptionGoesByStartTime(t *testing.T) {
 	if err := rec.write(dir); err != nil {
 		t.Fatal(err)
 	}
+	clear(r.reports)
 	r.open()
 	r.wait(n.ID, "exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 	if alive(engineProcess) {
@@ -289,6 +291,7 @@ func TestShutdownLeavesNothing(t *testing.T) {
 			r.reader.Wait()
 			r.Runtime = nil
 			r.cfg.Ephemeral = false
+			clear(r.reports)
 			r.open()
 			r.wait(a.ID, "exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 		})

@@ -73,6 +73,7 @@ type Runtime struct {
 	closed   bool
 	revision int64
 	nodes    map[string]*node // by uid
+	unknown  []string         // directories without a record, until the first document
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -129,11 +130,12 @@ func (r *Runtime) adopt() error {
 			continue
 		}
 		n := newNode(r, d.Name())
-		r.nodes[n.uid] = n
 		rec := readRecord(n.dir)
 		if rec == nil {
+			r.unknown = append(r.unknown, n.uid)
 			continue
 		}
+		r.nodes[n.uid] = n
 		n.id, n.rec = rec.ID, *rec
 		p, err := rec.process(r.boot)
 		if err != nil && !errors.Is(err, errNoProcess) {
@@ -183,9 +185,7 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 		return runtime.ErrStale
 	}
 	if r.revision == 0 {
-		for i := range doc.Nodes {
-			r.net.adoptLogin(doc.Nodes[i].ID, doc.Nodes[i].UID, doc.Nodes[i].Auth.Login)
-		}
+		r.begin(doc, seen)
 	}
 	r.revision = doc.Revision
 	version := r.net.setEndpoints(doc.Endpoints)
@@ -215,6 +215,23 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 	return nil
 }
 
+// begin does what only the first document tells: which login the nodes found in
+// service have, and which directories are nobody's. r.mu is held.
+func (r *Runtime) begin(doc *runtime.Document, uids map[string]bool) {
+	for i := range doc.Nodes {
+		r.net.adoptLogin(doc.Nodes[i].ID, doc.Nodes[i].UID, doc.Nodes[i].Auth.Login)
+	}
+	for _, uid := range r.unknown {
+		if uids[uid] {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.nodesDir, uid)); err != nil {
+			r.cfg.Log.Error("directory of no node cannot be removed", "uid", uid, "error", err)
+		}
+	}
+	r.unknown = nil
+}
+
 // hasID reports whether a node of that id is there; r.mu is held.
 func (r *Runtime) hasID(id string) bool {
 	for _, n := range r.nodes {
@@ -231,7 +248,7 @@ func (r *Runtime) forget(n *node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.nodes, n.uid)
-	if n.id != "" && !r.hasID(n.id) {
+	if !r.hasID(n.id) {
 		r.reports.put(goneReport(n.id))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,7 +110,7 @@ func (r *rig) nodes() string {
 func (r *rig) apply(nodes ...runtime.Node) {
 	r.t.Helper()
 	r.revision++
-	doc := &runtime.Document{Revision: r.revision, Nodes: nodes}
+	doc := &runtime.Document{Revision: r.revision, Nodes: slices.Clone(nodes)}
 	for _, n := range nodes {
 		doc.Endpoints = append(doc.Endpoints, runtime.Endpoint{ID: "node " + n.ID, Bound: n.Bound, Nodes: []string{n.ID}})
 	}

@@ -381,10 +381,20 @@ func TestProcessWithoutRecordIsEnded(t *testing.T) {
 	if err := os.Remove(filepath.Join(r.nodes(), n.UID, recordFile)); err != nil {
 		t.Fatal(err)
 	}
+	nobodys := filepath.Join(r.nodes(), "nobodys")
+	if err := os.Mkdir(nobodys, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	clear(r.reports)
 	r.open()
 	if alive(pid) {
 		t.Error("it runs")
 	}
 	r.apply(n)
-	r.settled(n)
+	if rep := r.settled(n); rep.PID == pid {
+		t.Errorf("report: %+v", rep)
+	}
+	if _, err := os.Stat(nobodys); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory of no node is there: %v", err)
+	}
 }
