@@ -112,7 +112,7 @@ func (l *loop) welcome(fd int, ls *listener) {
 	}
 	switch ls.route.Mode {
 	case Plain:
-		l.dial(c)
+		l.join(c)
 	case Required:
 		l.deadline(c)
 	}

@@ -1,7 +1,6 @@
 package splice
 
 import (
-	"errors"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -105,33 +104,26 @@ func (l *loop) later(c *conn) {
 	}
 }
 
-// dial connects the client to an engine, or resets it where none takes it.
-func (l *loop) dial(c *conn) {
-	b, fd, err := c.ls.route.connect(c.ls.turn)
-	c.ls.turn++
-	switch {
-	case errors.Is(err, errBusy):
-		now := l.s.cfg.Clock.Now()
+// join connects the client to an engine, if need be once one has room, or resets
+// it where there is none.
+func (l *loop) join(c *conn) {
+	if l.dial(c) == errBusy {
 		c.phase = dialing
-		l.waiting = append(l.waiting, expiry{c.ref, now.Add(giveUpDial)})
-	case err != nil:
-		l.refuse(c)
-	default:
-		l.attach(c, b, fd)
+		l.waiting = append(l.waiting, expiry{c.ref, l.s.cfg.Clock.Now().Add(giveUpDial)})
 	}
 }
 
-// dialAgain is dial for a client that has waited since w.
-func (l *loop) dialAgain(c *conn, w expiry) {
+// dial says errBusy where it has done nothing.
+func (l *loop) dial(c *conn) error {
 	b, fd, err := c.ls.route.connect(c.ls.turn)
-	switch {
-	case errors.Is(err, errBusy):
-		l.waiting = append(l.waiting, w)
-	case err != nil:
-		l.refuse(c)
-	default:
+	c.ls.turn++
+	switch err {
+	case nil:
 		l.attach(c, b, fd)
+	case errNone:
+		l.refuse(c)
 	}
+	return err
 }
 
 func (l *loop) attach(c *conn, b *backend, fd int) {

@@ -24,16 +24,23 @@ func (l *loop) hangUp(c *conn) {
 	if c.tls != nil {
 		l.closeNotify(c)
 	}
-	_ = unix.Shutdown(c.client.fd, unix.SHUT_WR)
-	// What is left unread when a socket is closed makes the kernel send RST, which
-	// can overtake what the client has not read yet.
-	const drained = 16
-	for range drained {
-		if n, _ := unix.Read(c.client.fd, l.buf); n <= 0 {
-			break
-		}
+	if !c.client.ending {
+		l.drain(c)
 	}
 	l.end(c)
+}
+
+// drain reads what the client has sent and nobody wants. What is left unread when a
+// socket is closed makes the kernel send RST, which can overtake what the client
+// has not read yet.
+func (l *loop) drain(c *conn) {
+	const pieces = 16
+	_ = unix.Shutdown(c.client.fd, unix.SHUT_WR)
+	for range pieces {
+		if n, _ := unix.Read(c.client.fd, l.buf); n <= 0 {
+			return
+		}
+	}
 }
 
 func (l *loop) end(c *conn) {

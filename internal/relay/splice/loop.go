@@ -234,22 +234,32 @@ func (l *loop) expire() {
 		}
 		l.deadlines = l.deadlines[1:]
 	}
+	l.retry(now)
+	if !l.resume.IsZero() && !l.resume.After(now) {
+		l.resume = time.Time{}
+		for fd := range l.accepting {
+			l.listen(fd)
+		}
+	}
+}
+
+// retry dials for the clients that wait for an engine, first come first served. Once
+// a listener's engines are found busy its other clients are not tried in vain.
+func (l *loop) retry(now time.Time) {
 	waiting := l.waiting
 	l.waiting = nil
+	busy := map[*listener]bool{}
 	for _, w := range waiting {
 		c := l.at(w.ref)
 		switch {
 		case c == nil:
 		case !w.at.After(now):
 			l.refuse(c)
-		default:
-			l.dialAgain(c, w)
-		}
-	}
-	if !l.resume.IsZero() && !l.resume.After(now) {
-		l.resume = time.Time{}
-		for fd := range l.accepting {
-			l.listen(fd)
+		case busy[c.ls]:
+			l.waiting = append(l.waiting, w)
+		case l.dial(c) == errBusy:
+			busy[c.ls] = true
+			l.waiting = append(l.waiting, w)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (l *loop) sniff(c *conn) {
 	case c.ls.route.Mode == Required:
 		l.refuse(c)
 	default:
-		l.dial(c)
+		l.join(c)
 	}
 }
 
@@ -76,7 +76,7 @@ func (l *loop) handshaken(r ref, err error) {
 		// The client's first bytes may have been read together with the end of the
 		// handshake; no event will tell of them.
 		c.client.readable = true
-		l.dial(c)
+		l.join(c)
 	}
 }
 

@@ -50,6 +50,7 @@ const (
 	logName       = "relay.log"
 	logLimit      = 1 << 20
 	startTime     = 10 * time.Second
+	helloTime     = 3 * time.Second
 	pollTime      = 2 * time.Millisecond
 	exitTries     = 1000
 )
@@ -57,8 +58,6 @@ const (
 // find makes the relays of RunDir known that are not yet: the one of this version
 // that has the newest document is active, any other is older.
 func (f *Fabric) find(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
 	for _, path := range sockets(f.cfg.RunDir) {
 		if f.knows(path) {
 			continue
@@ -114,6 +113,8 @@ func sockets(runDir string) []string {
 // connect needs no more than the socket to know that it is the relay that made
 // it: where that one has died, nobody accepts, whoever has its pid now.
 func connect(ctx context.Context, path string) (*process, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
 	c, err := relay.Dial(ctx, path)
 	if err != nil {
 		return nil, err
