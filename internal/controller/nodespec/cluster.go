@@ -32,7 +32,7 @@ type Member struct {
 	// Node is what the store holds: the report is about this spec. nil for a
 	// node that does not exist yet.
 	Node *resource.Node
-	// Spec is what this pass makes of it.
+	// Spec is what this pass makes of it; zero if there is no node yet after it.
 	Spec resource.NodeSpec
 	// Linked says that a replica follows the right primary and is in sync, and a
 	// primary takes writes. The cluster's nodes of their own are always linked.
@@ -168,7 +168,8 @@ func (o Observation) parameters(s *resource.CacheClusterStatus) (events []string
 	s.NodesToReboot = nil
 	for _, m := range o.Members {
 		caughtUp = caughtUp && m.CaughtUp()
-		if len(DifferentKeys(m.Spec.StartSettings, p.Start)) > 0 {
+		made := m.Spec.Generation > 0
+		if made && len(DifferentKeys(m.Spec.StartSettings, p.Start)) > 0 {
 			s.NodesToReboot = append(s.NodesToReboot, m.Slot.ID)
 		}
 	}
