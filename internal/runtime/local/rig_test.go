@@ -2,17 +2,11 @@ package local
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +19,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -314,61 +309,28 @@ func (f *notes) endpoint(id string) Endpoint {
 	return f.eps[id]
 }
 
-// authority is a certificate authority for tests.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  string
-}
+// authority issues for tests.
+type authority struct{ pki.Authority }
 
 var testCA = newAuthority()
 
-func newAuthority() *authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newAuthority() authority {
+	a, err := pki.NewAuthority("test", time.Now())
 	if err != nil {
 		panic(err)
 	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	return &authority{cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+	return authority{a}
 }
 
-func (a *authority) Issue(address string) (string, core.Secret, string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", core.Secret{}, "", err
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.ParseIP(address)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		return "", core.Secret{}, "", err
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return "", core.Secret{}, "", err
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		core.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))), a.pem, nil
+func (a authority) Issue(address string) (string, core.Secret, string, error) {
+	c, err := a.Authority.Issue(pki.Request{Names: []string{address}, Client: true, Now: time.Now(), Lifetime: time.Hour})
+	return c.ChainPEM, c.KeyPEM, a.CertPEM, err
 }
 
 // dialTLS connects to a replication listener, with or without a certificate.
 func dialTLS(ep core.Endpoint, withCertificate bool) error {
 	pool := x509.NewCertPool()
-	pool.AddCert(testCA.cert)
+	pool.AppendCertsFromPEM([]byte(testCA.CertPEM))
 	cfg := &tls.Config{RootCAs: pool}
 	if withCertificate {
 		chain, key, _, err := testCA.Issue(ep.Address)
