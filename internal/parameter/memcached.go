@@ -37,7 +37,7 @@ func memcachedTable() []row {
 		{memcached14, memcached16, "num_threads", "", "1-", fixed | reboot | perType, "Worker threads", "", "", ""},
 		{memcached14, memcached16, "requests_per_event", "20", "20", fixed | reboot | noEffect, "Requests of one client served in a row", "", "", ""},
 		{memcached14, memcached16, "slab_automove", "0", "0,1,2", reboot | noEffect, "Move pages between slab classes", "1.4.14", "", ""},
-		{memcached14, memcached16, slabChunkMax, "524288", "1024-1073741824", reboot, "Bytes of the largest chunk; larger items are put together of several", "1.4.33", "", ""},
+		{memcached14, memcached16, slabChunkMax, "524288", "1024-1048576", reboot, "Bytes of the largest chunk; larger items are put together of several", "1.4.33", "", ""},
 		{memcached14, memcached16, "slab_reassign", "0", toggle, reboot | noEffect, "Allow pages to be moved between slab classes", "1.4.14", "", ""},
 		{memcached14, memcached16, "track_sizes", "disabled", "enabled,disabled", reboot | noEffect, "Keep a histogram of item sizes", "1.4.33", "", ""},
 		{memcached14, memcached16, "watch", "enabled", "enabled,disabled", unserved, "Allow the watch command", "1.4.33", "", ""},

@@ -50,6 +50,24 @@ func TestMemcachedAcceptsAllowed(t *testing.T) {
 	}
 }
 
+// TestMemcachedAcceptsItemSizes starts it with sizes that Check lets through.
+func TestMemcachedAcceptsItemSizes(t *testing.T) {
+	t.Parallel()
+	path, version := installed(t, "memcached")
+	for _, item := range []int{1024, 65536, 524288, 1048576, 1572864, 3 << 20, 1 << 30} {
+		for chunk := 1024; chunk <= 1<<20; chunk *= 4 {
+			values := map[string]string{"max_item_size": fmt.Sprint(item), "slab_chunk_max": fmt.Sprint(chunk)}
+			if parameter.Check("memcached1.6", values, nodeType(t, "cache.m6g.large")) != nil {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d in %d", item, chunk), func(t *testing.T) {
+				t.Parallel()
+				startMemcached(t, path, version, "memcached1.6", values)
+			})
+		}
+	}
+}
+
 // TestMemcachedSettings asks the engine what came of the parameters.
 func TestMemcachedSettings(t *testing.T) {
 	t.Parallel()
@@ -59,7 +77,7 @@ func TestMemcachedSettings(t *testing.T) {
 		want   map[string]string
 	}{
 		{"defaults", nil, map[string]string{
-			"maxbytes": fmt.Sprint(6437 << 20), "num_threads": "2", "cas_enabled": "yes", "item_size_max": "1048576", "slab_chunk_max": "512",
+			"maxbytes": fmt.Sprint(6437 << 20), "num_threads": "2", "cas_enabled": "yes", "item_size_max": "1048576", "slab_chunk_max": "524288",
 			"lru_crawler": "no", "lru_maintainer_thread": "no", "slab_reassign": "no", "slab_automove": "0", "hash_algorithm": "jenkins",
 			"maxconns_fast": "no", "evictions": "on", "flush_enabled": "yes", "track_sizes": "no", "idle_timeout": "0",
 			"growth_factor": "1.25", "chunk_size": "48", "tcp_backlog": "1024", "binding_protocol": "auto-negotiate",
@@ -75,7 +93,7 @@ func TestMemcachedSettings(t *testing.T) {
 		}, map[string]string{
 			"cas_enabled": "no", "flush_enabled": "no", "evictions": "off", "chunk_size": "96", "growth_factor": "2.50", "idle_timeout": "30",
 			"lru_crawler": "yes", "lru_maintainer_thread": "yes", "item_size_max": "2097152", "maxbytes": fmt.Sprint(6500 << 20),
-			"slab_reassign": "yes", "slab_automove": "2", "slab_chunk_max": "256", "binding_protocol": "ascii",
+			"slab_reassign": "yes", "slab_automove": "2", "slab_chunk_max": "262144", "binding_protocol": "ascii",
 			"hash_algorithm": "murmur3", "worker_logbuf_size": "65536", "watcher_logbuf_size": "524288", "maxconns_fast": "yes",
 		}},
 	} {

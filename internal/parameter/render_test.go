@@ -129,7 +129,7 @@ func TestCheck(t *testing.T) {
 		{"no memory left", "memcached1.6", map[string]string{"memcached_connections_overhead": "512"}, "memcached_connections_overhead leaves no memory"},
 		{"chunk above item", "memcached1.6", map[string]string{"max_item_size": "1024"}, "slab_chunk_max must not be greater than max_item_size"},
 		{"no multiple", "memcached1.6", map[string]string{"max_item_size": "1048577"}, "max_item_size must be a multiple of slab_chunk_max"},
-		{"odd chunk", "memcached1.6", map[string]string{"slab_chunk_max": "1025", "max_item_size": "1049600"}, "slab_chunk_max must be a multiple of 1024"},
+		{"odd chunk", "memcached1.6", map[string]string{"slab_chunk_max": "1025", "max_item_size": "1049600"}, "slab_chunk_max must divide 1048576 evenly"},
 		{"item above a quarter", "memcached1.6", map[string]string{"max_item_size": "134217728"}, "max_item_size must not be greater than a quarter"},
 		{"unknown name", "redis7", map[string]string{"nonsense": "1"}, "no parameter nonsense"},
 		{"unknown family", "redis99", nil, `no family "redis99"`},

@@ -94,6 +94,9 @@ type Conflict struct{ text string }
 
 func (c *Conflict) Error() string { return c.text }
 
+// slabPage is the bytes of Memcached's slab pages, which chunks must fill.
+const slabPage = 1 << 20
+
 // Check reports a Conflict between the values of a group, or between them and a
 // node type; nil if an engine can run with them.
 func Check(family string, values map[string]string, node catalog.NodeType) error {
@@ -118,8 +121,8 @@ func Check(family string, values map[string]string, node catalog.NodeType) error
 		return &Conflict{fmt.Sprintf("The parameter %s must not be greater than %s.", slabChunkMax, maxItemSize)}
 	case item%chunk != 0:
 		return &Conflict{fmt.Sprintf("The parameter %s must be a multiple of %s.", maxItemSize, slabChunkMax)}
-	case chunk%1024 != 0:
-		return &Conflict{fmt.Sprintf("The parameter %s must be a multiple of 1024.", slabChunkMax)}
+	case slabPage%chunk != 0:
+		return &Conflict{fmt.Sprintf("The parameter %s must divide %d evenly.", slabChunkMax, slabPage)}
 	case item > memory<<20/4:
 		return &Conflict{fmt.Sprintf("The parameter %s must not be greater than a quarter of the memory of a node of type %s.", maxItemSize, node.Name)}
 	}
