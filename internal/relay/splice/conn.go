@@ -37,9 +37,9 @@ type conn struct {
 	client, engine side
 	// tls is nil for a plaintext client.
 	tls *session
-	// left is how many bytes a closing connection still had for its client when
-	// last looked at.
-	left int
+	// closing: the engine has closed, and its client has to take what is left of
+	// its answers. moved: the client has taken some since last looked at.
+	closing, moved bool
 }
 
 // side is one of the two sockets.

@@ -25,6 +25,9 @@ func (l *loop) splice(c *conn) {
 	switch {
 	case c.engine.eof && len(c.client.out) == 0:
 		l.hangUp(c)
+	case c.engine.gone && !c.closing && len(c.client.out) > 0:
+		c.closing = true
+		l.deadline(c)
 	case c.client.gone && len(c.engine.out) > 0:
 		l.reset(c) // nobody is left to want an answer from an engine that stalls
 	case c.engine.readable && !c.engine.eof && len(c.client.out) == 0,
@@ -67,10 +70,6 @@ func (l *loop) down(c *conn) bool {
 		return true
 	case errors.Is(err, io.EOF):
 		c.engine.eof = true
-		if len(c.client.out) > 0 {
-			c.left = 0
-			l.deadline(c)
-		}
 		return true
 	}
 	l.reset(c)
@@ -142,6 +141,7 @@ func (l *loop) flush(c *conn, s *side) bool {
 	if err != nil {
 		return l.unwritable(c, s, err)
 	}
+	c.moved = c.moved || n > 0 && s == &c.client
 	if s.sent += n; s.sent < len(s.out) {
 		return true
 	}

@@ -69,13 +69,10 @@ func (l *loop) expired(c *conn) {
 	switch {
 	case c.phase == handshaking, c.phase == sniffing && c.ls.route.Mode == Required:
 		l.reset(c)
-	case c.phase == splicing && c.engine.eof:
-		left := len(c.client.out) - c.client.sent
-		if left == c.left {
-			l.reset(c)
-			return
-		}
-		c.left = left
+	case c.closing && !c.moved:
+		l.reset(c)
+	case c.closing:
+		c.moved = false
 		l.deadline(c)
 	}
 }

@@ -309,6 +309,42 @@ func TestEndsTogether(t *testing.T) {
 	}
 }
 
+// A client that never reads what a closed engine has left for it is let go; one that
+// reads slowly gets all of it.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	const size = 8 << 20
+	r := newRig(t, Config{Loops: 1, HandshakeTimeout: 100 * time.Millisecond})
+	fd, addr := r.listen()
+	engine := r.engine(func(c net.Conn) {
+		// Shorter than the time that a client may do nothing.
+		_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		_, _ = c.Write(make([]byte, size))
+	})
+	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
+	r.dial(addr)
+	until(t, "the client is accepted", func() bool { return r.s.Open() == 1 })
+	until(t, "the client that does not read is let go", func() bool { return r.s.Open() == 0 })
+
+	before := r.s.Stats()["a"].BytesOut
+	slow := r.dial(addr)
+	var got int64
+	for piece := make([]byte, 512<<10); ; time.Sleep(20 * time.Millisecond) {
+		n, err := io.ReadFull(slow, piece)
+		got += int64(n)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", got, err)
+		}
+	}
+	until(t, "the engine is done", func() bool { return r.s.Open() == 0 })
+	if out := r.s.Stats()["a"].BytesOut - before; got != out || got == 0 {
+		t.Errorf("%d bytes read of %d", got, out)
+	}
+}
+
 // A client that does not read stops the engine's flow, not others' and not
 // without bound.
 func TestBackPressure(t *testing.T) {

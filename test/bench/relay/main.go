@@ -38,8 +38,8 @@ import (
 var (
 	direct  = core.Endpoint{Address: "127.0.0.1", Port: 17379}
 	secured = core.Endpoint{Address: "127.0.0.1", Port: 17380}
-	plain   = core.Endpoint{Address: "127.99.0.1", Port: 6379}
-	tlsOnly = core.Endpoint{Address: "127.99.0.2", Port: 6379}
+	plain   = core.Endpoint{Address: "127.254.77.1", Port: 6379}
+	tlsOnly = core.Endpoint{Address: "127.254.77.2", Port: 6379}
 )
 
 func main() {
