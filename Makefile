@@ -19,9 +19,10 @@ run: build ## build, install missing engines and serve
 	@scripts/install-engines.sh
 	bin/larder serve
 
-demo: build ## serve with state that goes away at the end
+demo: build ## tell the whole story from nothing, with real clients, and clean up
 	@scripts/install-engines.sh
-	bin/larder serve --ephemeral
+	@scripts/install-test-tools.sh
+	LARDER_BINARY=$(CURDIR)/bin/larder $(GO) run ./test/demo
 
 check: format vet staticcheck generated race ## formatting, analysis, house rules, unit tests with the race detector
 
@@ -49,8 +50,9 @@ tools:
 test: tools check ## install what is missing, check, then run every test
 	$(GO) test ./...
 
-bench: ## measure against the bare engines
-	$(GO) test -run '^$$' -bench . ./...
+bench: build ## measure against bare engines in the same run
+	@scripts/install-engines.sh
+	LARDER_BINARY=$(CURDIR)/bin/larder $(GO) run ./test/bench
 
 generate: ## regenerate internal/aws/gen from the service models
 	$(GO) generate ./internal/aws/...
