@@ -192,6 +192,37 @@ func TestReboot(t *testing.T) {
 	wantEvents(t, l, before, "rg-001: Cache node 0001 shutdown", "rg-001: Cache node 0001 restarted")
 }
 
+// A change of a parameter group reaches every member at once.
+func TestParameters(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, nil)
+	l.Update(t, func(tx *store.Tx) {
+		resource.ParameterGroups.Put(tx, "us-east-1/default.redis7", &resource.ParameterGroup{
+			Region: "us-east-1", Name: "default.redis7", Values: map[string]string{"timeout": "20", "static-x": "1"},
+		})
+	})
+	l.Settle(t)
+	for _, id := range []string{"rg-001", "rg-002"} {
+		e := l.Runtime.Engine("us-east-1/" + id + "/0001").Node
+		if e.Settings["timeout"] != "20" || e.StartSettings["static-x"] != "" || e.Incarnation != 1 {
+			t.Errorf("%s runs with %v and %v, incarnation %d", id, e.Settings, e.StartSettings, e.Incarnation)
+		}
+		if s := cluster(l, id).Status; s.ParameterApplyStatus != "pending-reboot" {
+			t.Errorf("%s: parameters are %s", id, s.ParameterApplyStatus)
+		}
+	}
+	// The next process, whatever it is needed for, takes over the rest.
+	l.Clock.Advance(time.Minute)
+	l.Runtime.Kill(node2)
+	l.Settle(t)
+	if e := l.Runtime.Engine(node2).Node; e.StartSettings["static-x"] != "1" {
+		t.Errorf("the new process runs with %v", e.StartSettings)
+	}
+	if s := cluster(l, "rg-002").Status; s.ParameterApplyStatus != "in-sync" {
+		t.Errorf("after it the parameters are %s", s.ParameterApplyStatus)
+	}
+}
+
 func TestRemoveMember(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, nil)
@@ -242,13 +273,14 @@ func TestDeleteRetainingPrimary(t *testing.T) {
 	l.Runtime.Write(primary)
 	editGroup(t, l, func(g *resource.ReplicationGroup) { g.Spec.Deleting, g.Spec.RetainPrimary = true, true })
 	editCluster(t, l, "rg-002", func(c *resource.CacheCluster) { c.Spec.Deleting = true })
+	editCluster(t, l, "rg-001", func(*resource.CacheCluster) {})
 	l.Settle(t)
 	want := []string{"cluster us-east-1/rg-001", "node us-east-1/rg-001/0001", "address us-east-1/vpc-1/172.31.0.1"}
 	if got := controllertest.Records(l.Store); !slices.Equal(got, want) {
 		t.Errorf("left are %q, want %q", got, want)
 	}
-	if c := cluster(l, "rg-001"); c.Spec.ReplicationGroupID != "" {
-		t.Errorf("the primary still belongs to %q", c.Spec.ReplicationGroupID)
+	if c := cluster(l, "rg-001"); c.Spec.ReplicationGroupID != "" || c.Status.ObservedGeneration != 2 {
+		t.Errorf("the primary belongs to %q, its status is %+v", c.Spec.ReplicationGroupID, c.Status)
 	}
 	n, e := node(l, node1), l.Runtime.Engine(node1)
 	if n.Spec.Incarnation != 1 || e.Data != 1 || n.Spec.Auth.NoPassword || n.Spec.Auth.SecretsFrom != "rg-uid" {

@@ -3,6 +3,7 @@ package replicationgroup_test
 import (
 	"testing"
 
+	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/controllertest"
 	"github.com/larder-cache/larder/internal/controller/host"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
@@ -25,12 +26,15 @@ func newLoop(t testing.TB, auto bool) *controllertest.Loop {
 	l := controllertest.NewLoop(t, auto)
 	h := host.New(host.Config{Store: l.Store, Seal: l.Seal, Runtime: l.Runtime, Clock: l.Clock, Log: l.Log})
 	l.Record = h.Record
+	uids := controllertest.UIDs()
 	l.Controllers = []reconcile.Controller{
 		replicationgroup.New(replicationgroup.Config{
-			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: l.Clock,
-			NewUID: controllertest.UIDs(), Log: l.Log,
+			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: l.Clock, NewUID: uids, Log: l.Log,
 		}),
 		h.Controller(),
+		cachecluster.New(cachecluster.Config{
+			Store: l.Store, Engines: controllertest.Engines{}, Clock: l.Clock, NewUID: uids, Log: l.Log,
+		}),
 	}
 	return l
 }
