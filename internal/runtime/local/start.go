@@ -58,26 +58,31 @@ func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
 	return n.waitFrom.Add(primaryPatience).Sub(now)
 }
 
-// launch starts the process and keeps a record of it before it can do anything.
-func (n *node) launch(want *runtime.Node) error {
+// prepare finds out how the process is started.
+func (n *node) prepare(want *runtime.Node) (bin engine.Binary, l engine.Launch, err error) {
 	if n.driver == nil {
-		return fmt.Errorf("no way to run engine %q", want.Engine)
+		return bin, l, fmt.Errorf("no way to run engine %q", want.Engine)
 	}
-	bin, err := n.rt.cfg.Choose(want.Engine, want.Version)
-	if err != nil {
-		return err
+	if bin, err = n.rt.cfg.Choose(want.Engine, want.Version); err != nil {
+		return bin, l, err
 	}
 	if _, err := os.Stat(bin.Path); err != nil {
-		return fmt.Errorf("the engine's program is gone: %w", err)
+		return bin, l, fmt.Errorf("the engine's program is gone: %w", err)
 	}
 	place := engine.Place{Socket: n.socket, Descriptors: n.rt.descriptors}
 	if !want.Replication.IsZero() {
 		c := &place.Certificate
 		if c.ChainPEM, c.KeyPEM, c.CAPEM, err = n.rt.cfg.NodeCA.Issue(want.Replication.Address); err != nil {
-			return fmt.Errorf("certificate for replication: %w", err)
+			return bin, l, fmt.Errorf("certificate for replication: %w", err)
 		}
 	}
-	l, err := n.driver.Launch(bin, want, place)
+	l, err = n.driver.Launch(bin, want, place)
+	return bin, l, err
+}
+
+// launch starts the process and keeps a record of it before it can do anything.
+func (n *node) launch(want *runtime.Node) error {
+	bin, l, err := n.prepare(want)
 	if err != nil {
 		return err
 	}
