@@ -50,6 +50,7 @@ type Deployment struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{}
+	ended  error // how the server ended, once exited is closed
 }
 
 // Launch builds the binary if needed, starts a server and waits until it serves.
@@ -101,7 +102,13 @@ func (d *Deployment) Start(ctx context.Context) error {
 		return err
 	}
 	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }()
+	go func() {
+		err := cmd.Wait()
+		d.mu.Lock()
+		d.ended = err
+		d.mu.Unlock()
+		close(exited)
+	}()
 	d.mu.Lock()
 	d.cmd, d.exited = cmd, exited
 	d.mu.Unlock()
@@ -222,18 +229,25 @@ func (d *Deployment) Pid() int {
 }
 
 // Kill ends the server at once, as kill -9 does; engines and relay stay.
-func (d *Deployment) Kill() { d.signal(syscall.SIGKILL) }
+func (d *Deployment) Kill() { _ = d.signal(syscall.SIGKILL) }
 
 // Stop ends the server in an orderly way; engines and relay stay.
-func (d *Deployment) Stop() { d.signal(syscall.SIGTERM) }
+func (d *Deployment) Stop() { _ = d.signal(syscall.SIGTERM) }
 
-func (d *Deployment) signal(s syscall.Signal) {
+// Interrupt ends the server as Ctrl-C does. The error says that it did not end
+// with status 0.
+func (d *Deployment) Interrupt() error { return d.signal(syscall.SIGINT) }
+
+// Upgrade makes another binary the one that Start and the commands run.
+func (d *Deployment) Upgrade(binary string) { d.binary = binary }
+
+func (d *Deployment) signal(s syscall.Signal) error {
 	d.mu.Lock()
 	cmd, exited := d.cmd, d.exited
 	d.cmd = nil
 	d.mu.Unlock()
 	if cmd == nil {
-		return
+		return nil
 	}
 	_ = cmd.Process.Signal(s)
 	select {
@@ -242,6 +256,9 @@ func (d *Deployment) signal(s syscall.Signal) {
 		_ = cmd.Process.Kill()
 		<-exited
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
 }
 
 // Output is the last of what the server printed.

@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -44,6 +45,13 @@ func takeSlot() (*slot, error) {
 func (s *slot) windows() string {
 	from := firstWindow + s.number*windowsPerOne
 	return fmt.Sprintf("%d-%d", from, from+windowsPerOne-1)
+}
+
+// has reports whether an address is in one of the windows.
+func (s *slot) has(a netip.Addr) bool {
+	from := firstWindow + s.number*windowsPerOne
+	n := int(a.As4()[1])
+	return a.As4()[0] == 127 && n >= from && n < from+windowsPerOne
 }
 
 func (s *slot) release() { _ = s.file.Close() }

@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/admin"
+	"github.com/larder-cache/larder/test/harness"
+)
+
+func allNodes(st admin.Status) (nodes []admin.Node) {
+	for _, c := range st.Caches {
+		nodes = append(nodes, c.Nodes...)
+	}
+	return nodes
+}
+
+// orphanProcesses holds the processes of a deployment against its nodes: nothing
+// but those, the server and a relay may run.
+func orphanProcesses(d *harness.Deployment, st admin.Status) error {
+	known := map[int]bool{d.Pid(): true}
+	for _, n := range allNodes(st) {
+		known[n.PID] = true
+	}
+	relays := 0
+	for _, pid := range d.Processes() {
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		args := strings.Split(string(cmdline), "\x00")
+		switch {
+		case known[pid] || len(args) < 2:
+		case args[1] == "relay":
+			relays++
+		default:
+			return fmt.Errorf("nobody's process: %d %q", pid, args)
+		}
+	}
+	if relays > 1 {
+		return fmt.Errorf("there are %d relays", relays)
+	}
+	return nil
+}
+
+func orphanDirectories(d *harness.Deployment, st admin.Status) error {
+	dirs, err := os.ReadDir(filepath.Join(d.DataDir, "nodes"))
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if nodes := len(allNodes(st)); len(dirs) != nodes {
+		return fmt.Errorf("there are %d directories of %d nodes", len(dirs), nodes)
+	}
+	return nil
+}
+
+// orphanAddresses holds the addresses that listen against those that clients are
+// told. The address for replication is that of the node in the window after it.
+func orphanAddresses(d *harness.Deployment, st admin.Status) error {
+	known := map[netip.AddrPort]bool{}
+	add := func(address string) {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return
+		}
+		known[a] = true
+		b := a.Addr().As4()
+		b[1]++
+		known[netip.AddrPortFrom(netip.AddrFrom4(b), a.Port())] = true
+	}
+	for _, c := range st.Caches {
+		for _, e := range c.Endpoints {
+			add(e.Address)
+		}
+		for _, n := range c.Nodes {
+			add(n.Address)
+		}
+	}
+	for _, a := range d.Listening() {
+		if !known[a] {
+			return fmt.Errorf("nobody's address: %s", a)
+		}
+	}
+	return nil
+}

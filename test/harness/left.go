@@ -1,0 +1,85 @@
+package harness
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Processes are the pids of all processes that belong to this deployment: they
+// work in its directories, or are told of them in their arguments.
+func (d *Deployment) Processes() []int {
+	var pids []int
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && pid != os.Getpid() && d.owns(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (d *Deployment) owns(pid int) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	cwd, _ := os.Readlink(filepath.Join(dir, "cwd")) // of the dead: none
+	cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+	return strings.HasPrefix(cwd, d.Dir+"/") || strings.Contains(string(cmdline), d.Dir+"/")
+}
+
+// Listening are the addresses in this deployment's windows on which a socket
+// listens, those for replication included.
+func (d *Deployment) Listening() []netip.AddrPort {
+	f, err := os.Open("/proc/net/tcp")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var all []netip.AddrPort
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		const listening = "0A"
+		if len(fields) < 4 || fields[3] != listening {
+			continue
+		}
+		if a, ok := parseSocket(fields[1]); ok && d.slot.has(a.Addr()) {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return slices.Compact(all)
+}
+
+// parseSocket reads an address as the kernel prints it: 0100007F:1F90.
+func parseSocket(s string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(host)
+	n, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(b) != 4 {
+		return netip.AddrPort{}, false
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), uint16(n)), true
+}
+
+// Left lists what is left of a deployment that was taken down; it should be
+// nothing.
+func (d *Deployment) Left() []string {
+	var left []string
+	for _, pid := range d.Processes() {
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		left = append(left, fmt.Sprintf("process %d: %s", pid, strings.ReplaceAll(string(cmdline), "\x00", " ")))
+	}
+	for _, a := range d.Listening() {
+		left = append(left, "listening: "+a.String())
+	}
+	if _, err := os.Lstat(d.Dir); err == nil && d.opts.Dir == "" {
+		left = append(left, "directory "+d.Dir)
+	}
+	return left
+}
