@@ -15,8 +15,9 @@ help: ## list the targets
 build: ## build bin/larder
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/larder ./cmd/larder
 
-run: build ## build, install missing engines and serve
+run: build ## build, install missing engines and clients, and serve
 	@scripts/install-engines.sh
+	@scripts/install-clients.sh
 	bin/larder serve
 
 demo: build ## tell the whole story from nothing, with real clients, and clean up

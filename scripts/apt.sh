@@ -66,3 +66,20 @@ package_known() {
     *) return 1 ;;
   esac
 }
+
+# need PACKAGE TEST...: PACKAGE is to be installed if the test fails.
+needed=()
+need() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || needed+=("$package")
+}
+
+# install_needed installs what need found.
+install_needed() {
+  [ ${#needed[@]} -gt 0 ] || return 0
+  need_apt "${needed[@]}"
+  forbid_services
+  apt_update
+  apt_install "${needed[@]}"
+}

@@ -21,9 +21,13 @@ add_backports() {
   # shellcheck disable=SC2016 # the $() are apt's
   uri=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
     awk '$2 == "bookworm" && !found++ { print $1 }')
+  if [ -z "$uri" ]; then
+    say "no source of Debian's own packages is configured to take bookworm-backports from" >&2
+    return 0
+  fi
   say "adding the bookworm-backports source"
   printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm-backports main\n' \
-    "${uri:-http://deb.debian.org/debian/}" |
+    "$uri" |
     as_root tee /etc/apt/sources.list.d/larder-backports.list >/dev/null
   apt_update
 }

@@ -6,13 +6,6 @@ set -euo pipefail
 # shellcheck source=scripts/apt.sh
 . "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
-missing=()
-need() { # need PACKAGE TEST...
-  local package=$1
-  shift
-  "$@" >/dev/null 2>&1 || missing+=("$package")
-}
-
 need awscli have aws
 need python3-boto3 python3 -c 'import boto3'
 need redis-tools have redis-cli
@@ -25,12 +18,7 @@ need npm have npm
 need gcc have gcc
 need libc6-dev test -e /usr/include/stdlib.h
 
-if [ ${#missing[@]} -gt 0 ]; then
-  need_apt "${missing[@]}"
-  forbid_services
-  apt_update
-  apt_install "${missing[@]}"
-fi
+install_needed
 
 # npm writes the installed state beside the modules; a lock that is newer than
 # it has not been installed yet.

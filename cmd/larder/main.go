@@ -26,7 +26,7 @@ func main() {
 		Env: config.OSEnvironment(), Environ: os.Environ(), Exec: syscall.Exec, Clock: core.SystemClock{},
 	}, cli.App{
 		Serve: func(ctx context.Context, cfg config.Config, out io.Writer, log *slog.Logger) error {
-			return app.Serve(ctx, cfg, app.IO{Out: out, Log: log})
+			return app.Serve(ctx, cfg, app.IO{Out: out, Log: log, Program: os.Args[0]})
 		},
 		Down:  app.Down,
 		Relay: app.RelayMain,

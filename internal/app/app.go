@@ -28,6 +28,8 @@ type IO struct {
 	// Out gets the few lines for the person who started it.
 	Out io.Writer
 	Log *slog.Logger
+	// Program is how the user called this program, for the commands shown.
+	Program string
 }
 
 // shutdownTime is how long requests under way may take to finish.

@@ -16,18 +16,18 @@ func (s *server) greet() {
 	s.say(`
 Larder serves the ElastiCache API at %[1]s
 
-In another terminal, load the credentials (bin/larder if it is not installed):
+In another terminal, load the credentials:
 
-    eval "$(larder env%[2]s)"
+    eval "$(%[3]s env%[2]s)"
 
 Create a cache, wait for it, connect to it:
 
-    larder aws%[2]s elasticache create-replication-group --replication-group-id first --replication-group-description first --engine valkey --cache-node-type cache.t4g.micro --num-cache-clusters 2
-    larder aws%[2]s elasticache wait replication-group-available --replication-group-id first
-    valkey-cli -h $(larder aws%[2]s elasticache describe-replication-groups --replication-group-id first --query 'ReplicationGroups[0].NodeGroups[0].PrimaryEndpoint.Address' --output text) ping
+    %[3]s aws%[2]s elasticache create-replication-group --replication-group-id first --replication-group-description first --engine valkey --cache-node-type cache.t4g.micro --num-cache-clusters 2
+    %[3]s aws%[2]s elasticache wait replication-group-available --replication-group-id first
+    redis-cli -h $(%[3]s aws%[2]s elasticache describe-replication-groups --replication-group-id first --query 'ReplicationGroups[0].NodeGroups[0].PrimaryEndpoint.Address' --output text) ping
 
-Ctrl-C stops the server; caches go on. larder down%[2]s stops them too.
-`, s.listener.url, dir)
+Ctrl-C stops the server; caches go on. %[3]s down%[2]s stops them too.
+`, s.listener.url, dir, s.io.Program)
 }
 
 // farewell says what goes on.
