@@ -21,10 +21,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -53,12 +55,15 @@ func main() {
 	requests := flag.Int("n", 100000, "requests of a round without pipelining; with -P 16 five times as many")
 	idle := flag.Int("idle", 2000, "idle connections to weigh")
 	flag.Parse()
-	if err := run(*rounds, *requests, *idle); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *rounds, *requests, *idle)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(rounds, requests, idle int) error {
+func run(ctx context.Context, rounds, requests, idle int) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
@@ -73,7 +78,6 @@ func run(rounds, requests, idle int) error {
 		return err
 	}
 	defer func() { _ = engine.Process.Kill(); _ = engine.Wait() }()
-	ctx := context.Background()
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -82,21 +86,24 @@ func run(rounds, requests, idle int) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Shutdown(ctx) }()
+	defer func() { _ = f.Shutdown(context.WithoutCancel(ctx)) }()
 	backends := []local.Backend{{Node: "n", Socket: filepath.Join(dir, "s")}}
 	failed, err := f.Apply(ctx, []local.Endpoint{
 		{ID: "plain", Listen: []core.Endpoint{plain}, Backends: backends},
 		{ID: "tls", Listen: []core.Endpoint{tlsOnly}, Backends: backends,
 			TLS: runtime.TLS{Mode: "required", ChainPEM: cert, KeyPEM: core.NewSecret(key)}},
 	})
-	if err != nil || len(failed) > 0 {
-		return fmt.Errorf("apply: %w %v", err, failed)
+	if err != nil {
+		return err
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("endpoints failed: %v", failed)
 	}
 	pid, err := relayPID(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := throughput(pid, rounds, requests); err != nil {
+	if err := throughput(ctx, pid, rounds, requests); err != nil {
 		return err
 	}
 	if err := setUp(rounds); err != nil {
@@ -109,7 +116,7 @@ func run(rounds, requests, idle int) error {
 const perRequest = "us"
 
 // throughput prints the paired ratios.
-func throughput(pid, rounds, requests int) error {
+func throughput(ctx context.Context, pid, rounds, requests int) error {
 	fmt.Println("| -P | bytes | test | direct k/s | relay k/s | ratio | tls direct k/s | tls relay k/s | tls relay/direct | tls relay/tls direct | relay us/request | tls relay us/request |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, pipeline := range []int{1, 16} {
@@ -129,7 +136,7 @@ func throughput(pid, rounds, requests int) error {
 					if err != nil {
 						return err
 					}
-					got, err := benchmark(path.at, path.tls, pipeline, size, n)
+					got, err := benchmark(ctx, path.at, path.tls, pipeline, size, n)
 					if err != nil {
 						return fmt.Errorf("%s: %w", path.name, err)
 					}
@@ -175,13 +182,13 @@ func middle(all []float64) float64 {
 }
 
 // benchmark runs one round of redis-benchmark: requests per second by test.
-func benchmark(at core.Endpoint, secure bool, pipeline, size, n int) (map[string]float64, error) {
+func benchmark(ctx context.Context, at core.Endpoint, secure bool, pipeline, size, n int) (map[string]float64, error) {
 	args := []string{"-h", at.Address, "-p", strconv.Itoa(at.Port), "-t", "set,get", "-c", "50", "-r", "10000", "--csv",
 		"-P", strconv.Itoa(pipeline), "-d", strconv.Itoa(size), "-n", strconv.Itoa(n)}
 	if secure {
 		args = append(args, "--tls", "--insecure")
 	}
-	out, err := exec.Command("redis-benchmark", args...).Output()
+	out, err := exec.CommandContext(ctx, "redis-benchmark", args...).Output()
 	if err != nil {
 		return nil, err
 	}

@@ -260,18 +260,28 @@ func (f *Fabric) wanting() bool {
 // awaitExit waits until the process has closed all of its sockets: a dying
 // process closes them one after the other, and the addresses are wanted again.
 func (f *Fabric) awaitExit(p *process) {
-	pid := p.client.PID()
-	gone := func() bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
-	if p.child {
-		gone = func() bool { return reap(pid) }
-	}
-	for tries := 0; tries < exitTries && !gone(); tries++ {
+	for tries := 0; tries < exitTries && !exited(p.client.PID()); tries++ {
 		select {
 		case <-f.cfg.Clock.After(pollTime):
 		case <-f.ctx.Done():
 			return
 		}
 	}
+	if p.child {
+		reap(p.client.PID())
+	}
+}
+
+// exited reports whether a process has ended, reaped or not: whoever is to reap a
+// relay of an earlier server may never do so.
+func exited(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH)
+	}
+	defer unix.Close(fd)
+	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return n == 1
 }
 
 // reap reports whether the child has ended.

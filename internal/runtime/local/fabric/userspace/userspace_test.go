@@ -230,20 +230,27 @@ func TestHandOver(t *testing.T) {
 
 func TestRelayDies(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	f := r.fabric("v1")
-	socket, _ := r.engine("redis-server")
-	ep := r.endpoint("node a", local.Backend{Node: "a", Socket: socket})
-	apply(t, f, ep)
-	pid := f.pid()
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+	for _, found := range []bool{false, true} {
+		r := newRig(t)
+		f := r.fabric("v1")
+		socket, _ := r.engine("redis-server")
+		ep := r.endpoint("node a", local.Backend{Node: "a", Socket: socket})
+		apply(t, f, ep)
+		if found { // by a later server
+			f.Close()
+			f = r.fabric("v1")
+			apply(t, f, ep)
+		}
+		pid := f.pid()
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "it is started again and serves", func() bool { return f.pid() != pid && ping(client(t, ep)) == nil })
+		if alive(pid) {
+			t.Error("the killed relay lives")
+		}
+		until(t, "the control socket of the killed one is removed", func() bool { return len(sockets(r.dir)) == 1 })
 	}
-	until(t, "it is started again and serves", func() bool { return f.pid() != pid && ping(client(t, ep)) == nil })
-	if alive(pid) {
-		t.Error("the killed relay lives")
-	}
-	until(t, "the control socket of the killed one is removed", func() bool { return len(sockets(r.dir)) == 1 })
 }
 
 func TestAddressTaken(t *testing.T) {
