@@ -144,8 +144,9 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 
 // pace is how eager the engine has to be.
 func (n *node) pace() engine.Pace {
+	since := n.rt.cfg.Clock.Now().Sub(time.Unix(0, n.hurried.Load()))
 	switch {
-	case n.rt.cfg.Clock.Now().Sub(time.Unix(0, n.hurried.Load())) < hurry:
+	case since >= 0 && since < hurry: // below 0 the clock was set back
 		return engine.Hurried
 	case n.state.Clients > 0 || n.state.Replicas > 0 || n.state.Role == "slave":
 		return engine.Serving
@@ -158,7 +159,9 @@ func (n *node) pace() engine.Pace {
 func (n *node) planLook(want *runtime.Node) {
 	if want.Primary == nil || n.state.LinkUp {
 		n.lookWait = 0
-		n.lookAt = n.rt.cfg.Clock.Now().Add(healthInterval)
+		now := n.rt.cfg.Clock.Now()
+		// Not the truncated time itself: that follows the wall clock when it jumps.
+		n.lookAt = now.Add(healthInterval - now.Sub(now.Truncate(healthSlot)))
 		return
 	}
 	n.hasten()

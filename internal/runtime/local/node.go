@@ -21,6 +21,9 @@ const (
 	never = 24 * time.Hour
 	// healthInterval is how often an engine in service is asked how it is.
 	healthInterval = time.Second
+	// healthSlot is how far looks are moved together: nodes that are looked at in
+	// one go cost much less than as many awakenings.
+	healthSlot = 100 * time.Millisecond
 	// logInterval is how many of those pass between looks at the log's size.
 	logInterval = 60
 )
