@@ -30,6 +30,8 @@ var layers = []layer{
 		reason: "core is the vocabulary of every package, so it can know none of them"},
 	{packages: []string{"catalog", "parameter"}, only: []string{"core", "catalog", "parameter"},
 		reason: "what versions and parameters there are is knowledge, not state: it is pure"},
+	{packages: []string{"network"}, only: []string{"core"},
+		reason: "a policy is a value: whoever enforces it may be anywhere"},
 	{packages: []string{"resource"}, only: []string{"core", "store"},
 		reason: "what is stored must not depend on who reads it"},
 	{packages: []string{"store", "seal", "pki", "config"}, only: []string{"core", "store"},
