@@ -33,6 +33,7 @@ format:
 
 vet:
 	$(GO) vet ./...
+	cd tools/awsgen && $(GO) vet ./...
 
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
@@ -43,6 +44,7 @@ generated: generate
 
 race:
 	$(GO) test -race -short $(UNIT)
+	cd tools/awsgen && $(GO) test ./...
 
 tools:
 	@scripts/install-engines.sh

@@ -55,6 +55,35 @@ func TestCLI(t *testing.T) {
 	awsCLI(t, nil, "elasticache", "wait", "replication-group-deleted", "--replication-group-id", id)
 }
 
+func TestCLICluster(t *testing.T) {
+	t.Parallel()
+	need(t, "aws")
+	const id = "cli-cluster"
+	var arn string
+	awsCLI(t, &arn, "elasticache", "create-cache-cluster", "--cache-cluster-id", id, "--engine", "memcached",
+		"--cache-node-type", "cache.t3.micro", "--num-cache-nodes", "2", "--query", "CacheCluster.ARN")
+	awsCLI(t, nil, "elasticache", "wait", "cache-cluster-available", "--cache-cluster-id", id)
+	awsCLI(t, nil, "elasticache", "add-tags-to-resource", "--resource-name", arn, "--tags", "Key=team,Value=a")
+	var tags []struct{ Key, Value string }
+	awsCLI(t, &tags, "elasticache", "list-tags-for-resource", "--resource-name", arn, "--query", "TagList")
+	if len(tags) != 1 || tags[0].Key != "team" || tags[0].Value != "a" {
+		t.Errorf("tags: %v", tags)
+	}
+	awsCLI(t, nil, "elasticache", "modify-cache-cluster", "--cache-cluster-id", id, "--num-cache-nodes", "1",
+		"--cache-node-ids-to-remove", "0002", "--apply-immediately")
+	awsCLI(t, nil, "elasticache", "wait", "cache-cluster-available", "--cache-cluster-id", id)
+	var nodes []string
+	awsCLI(t, &nodes, "elasticache", "describe-cache-clusters", "--cache-cluster-id", id, "--show-cache-node-info",
+		"--query", "CacheClusters[0].CacheNodes[].CacheNodeId")
+	if len(nodes) != 1 || nodes[0] != "0001" {
+		t.Errorf("nodes: %v", nodes)
+	}
+	awsCLI(t, nil, "elasticache", "reboot-cache-cluster", "--cache-cluster-id", id, "--cache-node-ids-to-reboot", "0001")
+	awsCLI(t, nil, "elasticache", "wait", "cache-cluster-available", "--cache-cluster-id", id)
+	awsCLI(t, nil, "elasticache", "delete-cache-cluster", "--cache-cluster-id", id)
+	awsCLI(t, nil, "elasticache", "wait", "cache-cluster-deleted", "--cache-cluster-id", id)
+}
+
 func TestCLIRefusals(t *testing.T) {
 	t.Parallel()
 	need(t, "aws")
