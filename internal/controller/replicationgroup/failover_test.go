@@ -135,6 +135,33 @@ func TestNobodySurvives(t *testing.T) {
 	}
 }
 
+// The primary may not start at once, since it ended soon after its last start: the
+// replicas wait for it, as one that started before it would be empty, be taken for
+// a survivor and promoted, and nobody told that the data is lost.
+func TestNobodySurvivesAndThePrimaryWaits(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 2, nil)
+	l.Runtime.Write(primary)
+	l.Runtime.Kill(node1)
+	l.Settle(t)
+	before := len(controllertest.Events(l.Store))
+	l.Runtime.Kill(node1, node2)
+	waits := l.Settle(t)
+	if len(waits) != 1 || waits[0] != time.Second {
+		t.Fatalf("waits are %v, want one second", waits)
+	}
+	if n := node(l, node2); n.Spec.Incarnation != 1 {
+		t.Errorf("the replica did not wait: %+v", n.Spec)
+	}
+	l.Clock.Advance(time.Second)
+	l.Settle(t)
+	wantEndpoint(t, l, primary, node1)
+	wantEndpoint(t, l, reader, node2)
+	if events := newEvents(l, before); !strings.Contains(events, "rg: No node of replication group rg is left with its data") {
+		t.Errorf("no event says that the data is lost:\n%s", events)
+	}
+}
+
 // A replica that is there but gives no answer may hold the data: nobody is
 // promoted and the primary does not start empty until it is heard of.
 func TestSilentReplica(t *testing.T) {

@@ -81,6 +81,9 @@ type pass struct {
 	ready bool
 	// caughtUp: every node has its users and settings.
 	caughtUp bool
+	// held: the source starts empty, but not yet. No other starts before it: it
+	// would be taken for a survivor.
+	held bool
 	// failure is the first one of a member.
 	failure string
 	// failoverFrom is the member that the primary still has to take over from.
@@ -130,6 +133,11 @@ func (p *pass) member(m *member) {
 	default:
 		restart, wait := nodespec.Restart(m.node, want, p.Now)
 		p.Wait = nodespec.Sooner(p.Wait, wait)
+		if m == p.source {
+			p.held = p.orphaned && !restart && wait > 0
+		} else if p.held {
+			restart = false
+		}
 		if m == p.source && p.orphaned && (restart || m != p.lost) {
 			p.event(fmt.Sprintf("No node of replication group %s is left with its data: node %s starts empty", p.Group.ID, m.id()))
 		}
