@@ -25,22 +25,35 @@ func orphanProcesses(d *harness.Deployment, st admin.Status) error {
 	for _, n := range allNodes(st) {
 		known[n.PID] = true
 	}
-	relays := 0
+	found := relays(d)
+	for _, pid := range found {
+		known[pid] = true
+	}
+	if len(found) > 1 {
+		return fmt.Errorf("there are %d relays", len(found))
+	}
 	for _, pid := range d.Processes() {
-		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		args := strings.Split(string(cmdline), "\x00")
-		switch {
-		case known[pid] || len(args) < 2:
-		case args[1] == "relay":
-			relays++
-		default:
+		if args := arguments(pid); !known[pid] && len(args) > 1 {
 			return fmt.Errorf("nobody's process: %d %q", pid, args)
 		}
 	}
-	if relays > 1 {
-		return fmt.Errorf("there are %d relays", relays)
-	}
 	return nil
+}
+
+// relays are the processes of the deployment's relays.
+func relays(d *harness.Deployment) (pids []int) {
+	for _, pid := range d.Processes() {
+		if args := arguments(pid); len(args) > 1 && args[1] == "relay" {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// arguments are those of a process; the dead have none.
+func arguments(pid int) []string {
+	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return strings.Split(string(cmdline), "\x00")
 }
 
 func orphanDirectories(d *harness.Deployment, st admin.Status) error {

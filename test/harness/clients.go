@@ -83,7 +83,7 @@ func Addr(e *types.Endpoint) string {
 // more than it is asked to. With a non-nil config it speaks verified TLS.
 func Redis(addr, token string, config *tls.Config) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr: addr, Password: token, TLSConfig: config, MaxRetries: -1, DisableIdentity: true,
+		Addr: addr, Password: token, TLSConfig: config, MaxRetries: -1, DisableIdentity: true, DialerRetries: 1,
 		DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, Protocol: 2,
 	})
 }

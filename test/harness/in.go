@@ -36,13 +36,20 @@ func Eventually(t testing.TB, what string, check func(ctx context.Context) error
 	}
 }
 
+// Between two looks it waits: shortly at first, since most things take
+// milliseconds, and longer when they do not, since looking takes time from them.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 50 * time.Millisecond
+)
+
 // Await repeats check until it gives nil or the time is over; its error is the
 // last one of check.
 func Await(ctx context.Context, limit time.Duration, check func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var last error
-	for {
+	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		err := check(ctx)
 		if err == nil {
 			return nil
@@ -53,7 +60,7 @@ func Await(ctx context.Context, limit time.Duration, check func(ctx context.Cont
 		select {
 		case <-ctx.Done():
 			return last
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
