@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"testing"
@@ -38,7 +39,12 @@ func TestKillServer(t *testing.T) {
 		// The point is to meet the work at any of its steps.
 		time.Sleep(time.Duration(random.IntN(250)) * time.Millisecond)
 		d.Kill()
-		must(t, d.Start(t.Context()))
+		if random.IntN(3) == 0 {
+			killAtStart(t.Context(), d, time.Duration(random.IntN(60))*time.Millisecond)
+		}
+		if d.Pid() == 0 {
+			must(t, d.Start(t.Context()))
+		}
 	}
 	must(t, w.end())
 	t.Logf("acknowledged: %v", w.acknowledged)
@@ -53,6 +59,18 @@ func TestKillServer(t *testing.T) {
 		}
 	}
 	tidy(t, d)
+}
+
+// killAtStart kills the server while it starts, if it is still at that.
+func killAtStart(ctx context.Context, d *harness.Deployment, after time.Duration) {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		_ = d.Start(ctx) // it fails if it is killed in time
+	}()
+	time.Sleep(after)
+	d.Kill()
+	<-started
 }
 
 // freeAddress is one of 127.0.0.1 that nobody listens on, so that the server has
