@@ -106,7 +106,7 @@ func leaveGroup(tx *store.Tx, c *resource.CacheCluster) error {
 		return errClusterNotDeletable(c.ID)
 	case len(members) == 1:
 		return errOnlyMember()
-	case groupPrimary(g) == c.ID:
+	case servesGroup(tx, g, c):
 		return errServingPrimary(c.ID, g.ID)
 	case g.Spec.AutomaticFailover && len(members) == 2:
 		return errLastReplica(g.ID)

@@ -169,6 +169,18 @@ func errFailoverReplica() *core.Error {
 	return errInvalidCombination("Replication group must have at least one read replica to enable autofailover.")
 }
 
+func errReplicaCountMissing(parameters string) *core.Error {
+	return errInvalidCombination("Exactly one of the parameters %s must be provided.", parameters)
+}
+
+func errFailoverReplicaCount() *core.Error {
+	return errInvalidValue("Must have at least 1 replica when cluster mode is disabled with auto failover enabled.")
+}
+
+func errNoOperation() *core.Error {
+	return core.Errorf("NoOperationFault", "The operation was not performed because no changes were required.")
+}
+
 func errPreferredZoneCount() *core.Error {
 	return errInvalidValue("When specifying preferred availability zones, the number of cache clusters must be specified " +
 		"and must match the number of preferred availability zones.")

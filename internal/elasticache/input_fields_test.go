@@ -102,6 +102,16 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			served: "ReplicationGroupId RetainPrimaryCluster",
 		},
 		{
+			name:   "IncreaseReplicaCount",
+			base:   func() any { return &wire.IncreaseReplicaCountMessage{} },
+			served: "ReplicationGroupId NewReplicaCount ReplicaConfiguration ApplyImmediately",
+		},
+		{
+			name:   "DecreaseReplicaCount",
+			base:   func() any { return &wire.DecreaseReplicaCountMessage{} },
+			served: "ReplicationGroupId NewReplicaCount ReplicaConfiguration ReplicasToRemove ApplyImmediately",
+		},
+		{
 			name:   "DescribeReplicationGroups",
 			base:   func() any { return &wire.DescribeReplicationGroupsMessage{} },
 			served: "ReplicationGroupId MaxRecords Marker",

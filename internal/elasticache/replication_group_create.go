@@ -2,7 +2,6 @@ package elasticache
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -194,7 +193,7 @@ func (s *Service) placeGroup(tx *store.Tx, d *groupDraft, groups []string) (*res
 	}
 	for i, uid := range d.uids {
 		c := &resource.CacheCluster{
-			Region: g.Region, ID: fmt.Sprintf("%s-%03d", g.ID, i+1), UID: uid, Created: g.Created,
+			Region: g.Region, ID: memberID(g.ID, i+1), UID: uid, Created: g.Created,
 			Generation: 1, Spec: joinSpec(member), Tags: maps.Clone(g.Tags),
 		}
 		if _, exists := resource.CacheClusters.Get(tx, key(c.Region, c.ID)); exists {

@@ -19,6 +19,14 @@ type CloudWatchLogsDestinationDetails struct {
 	LogGroup *string
 }
 
+// ConfigureShard is a structure of the API.
+type ConfigureShard struct {
+	NodeGroupId                *string  `required:"true" min:"1" max:"4" pattern:"\\d+"`
+	NewReplicaCount            *int     `required:"true"`
+	PreferredAvailabilityZones []string `item:"PreferredAvailabilityZone"`
+	PreferredOutpostArns       []string `item:"PreferredOutpostArn"`
+}
+
 // CreateCacheClusterMessage is a structure of the API.
 type CreateCacheClusterMessage struct {
 	CacheClusterId             *string `required:"true"`
@@ -111,6 +119,15 @@ type CreateReplicationGroupMessage struct {
 	ClusterMode                 *string `enum:"enabled|disabled|compatible"`
 	ServerlessCacheSnapshotName *string
 	Durability                  *string
+}
+
+// DecreaseReplicaCountMessage is a structure of the API.
+type DecreaseReplicaCountMessage struct {
+	ReplicationGroupId   *string `required:"true"`
+	NewReplicaCount      *int
+	ReplicaConfiguration []*ConfigureShard `item:"ConfigureShard"`
+	ReplicasToRemove     []string
+	ApplyImmediately     *bool `required:"true"`
 }
 
 // DeleteCacheClusterMessage is a structure of the API.
@@ -206,6 +223,14 @@ type DescribeReplicationGroupsMessage struct {
 type DestinationDetails struct {
 	CloudWatchLogsDetails  *CloudWatchLogsDestinationDetails
 	KinesisFirehoseDetails *KinesisFirehoseDestinationDetails
+}
+
+// IncreaseReplicaCountMessage is a structure of the API.
+type IncreaseReplicaCountMessage struct {
+	ReplicationGroupId   *string `required:"true"`
+	NewReplicaCount      *int
+	ReplicaConfiguration []*ConfigureShard `item:"ConfigureShard"`
+	ApplyImmediately     *bool             `required:"true"`
 }
 
 // KinesisFirehoseDestinationDetails is a structure of the API.

@@ -182,6 +182,11 @@ type CreateReplicationGroupResult struct {
 	ReplicationGroup *ReplicationGroup
 }
 
+// DecreaseReplicaCountResult is a structure of the API.
+type DecreaseReplicaCountResult struct {
+	ReplicationGroup *ReplicationGroup
+}
+
 // DeleteCacheClusterResult is a structure of the API.
 type DeleteCacheClusterResult struct {
 	CacheCluster *CacheCluster
@@ -229,6 +234,11 @@ type EventsMessage struct {
 type GlobalReplicationGroupInfo struct {
 	GlobalReplicationGroupId         *string
 	GlobalReplicationGroupMemberRole *string
+}
+
+// IncreaseReplicaCountResult is a structure of the API.
+type IncreaseReplicaCountResult struct {
+	ReplicationGroup *ReplicationGroup
 }
 
 // LogDeliveryConfiguration is a structure of the API.

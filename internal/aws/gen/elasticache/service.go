@@ -18,6 +18,7 @@ type Service interface {
 	CreateCacheParameterGroup(ctx context.Context, in *CreateCacheParameterGroupMessage) (*CreateCacheParameterGroupResult, error)
 	CreateCacheSubnetGroup(ctx context.Context, in *CreateCacheSubnetGroupMessage) (*CreateCacheSubnetGroupResult, error)
 	CreateReplicationGroup(ctx context.Context, in *CreateReplicationGroupMessage) (*CreateReplicationGroupResult, error)
+	DecreaseReplicaCount(ctx context.Context, in *DecreaseReplicaCountMessage) (*DecreaseReplicaCountResult, error)
 	DeleteCacheCluster(ctx context.Context, in *DeleteCacheClusterMessage) (*DeleteCacheClusterResult, error)
 	DeleteCacheParameterGroup(ctx context.Context, in *DeleteCacheParameterGroupMessage) error
 	DeleteCacheSubnetGroup(ctx context.Context, in *DeleteCacheSubnetGroupMessage) error
@@ -30,6 +31,7 @@ type Service interface {
 	DescribeEngineDefaultParameters(ctx context.Context, in *DescribeEngineDefaultParametersMessage) (*DescribeEngineDefaultParametersResult, error)
 	DescribeEvents(ctx context.Context, in *DescribeEventsMessage) (*EventsMessage, error)
 	DescribeReplicationGroups(ctx context.Context, in *DescribeReplicationGroupsMessage) (*ReplicationGroupMessage, error)
+	IncreaseReplicaCount(ctx context.Context, in *IncreaseReplicaCountMessage) (*IncreaseReplicaCountResult, error)
 	ListAllowedNodeTypeModifications(ctx context.Context, in *ListAllowedNodeTypeModificationsMessage) (*AllowedNodeTypeModificationsMessage, error)
 	ListTagsForResource(ctx context.Context, in *ListTagsForResourceMessage) (*TagListMessage, error)
 	ModifyCacheCluster(ctx context.Context, in *ModifyCacheClusterMessage) (*ModifyCacheClusterResult, error)
@@ -66,6 +68,8 @@ func operations(impl Service) []api.Operation {
 			"CacheSubnetGroupAlreadyExists", "CacheSubnetGroupQuotaExceeded", "CacheSubnetQuotaExceededFault", "TagQuotaPerResourceExceeded", "InvalidSubnet", "SubnetNotAllowedFault"),
 		api.Returning("CreateReplicationGroup", "CreateReplicationGroupResult", impl.CreateReplicationGroup,
 			"CacheClusterNotFound", "InvalidCacheClusterState", "ReplicationGroupAlreadyExists", "InvalidUserGroupState", "UserGroupNotFound", "InsufficientCacheClusterCapacity", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "ClusterQuotaForCustomerExceeded", "NodeQuotaForClusterExceeded", "NodeQuotaForCustomerExceeded", "CacheParameterGroupNotFound", "InvalidVPCNetworkStateFault", "TagQuotaPerResourceExceeded", "NodeGroupsPerReplicationGroupQuotaExceeded", "GlobalReplicationGroupNotFoundFault", "InvalidGlobalReplicationGroupState", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("DecreaseReplicaCount", "DecreaseReplicaCountResult", impl.DecreaseReplicaCount,
+			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "InvalidCacheClusterState", "InvalidVPCNetworkStateFault", "InsufficientCacheClusterCapacity", "ClusterQuotaForCustomerExceeded", "NodeGroupsPerReplicationGroupQuotaExceeded", "NodeQuotaForCustomerExceeded", "ServiceLinkedRoleNotFoundFault", "NoOperationFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("DeleteCacheCluster", "DeleteCacheClusterResult", impl.DeleteCacheCluster,
 			"CacheClusterNotFound", "InvalidCacheClusterState", "SnapshotAlreadyExistsFault", "SnapshotFeatureNotSupportedFault", "SnapshotQuotaExceededFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Void("DeleteCacheParameterGroup", impl.DeleteCacheParameterGroup,
@@ -89,6 +93,8 @@ func operations(impl Service) []api.Operation {
 			"InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("DescribeReplicationGroups", "DescribeReplicationGroupsResult", impl.DescribeReplicationGroups,
 			"ReplicationGroupNotFoundFault", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("IncreaseReplicaCount", "IncreaseReplicaCountResult", impl.IncreaseReplicaCount,
+			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "InvalidCacheClusterState", "InvalidVPCNetworkStateFault", "InsufficientCacheClusterCapacity", "ClusterQuotaForCustomerExceeded", "NodeGroupsPerReplicationGroupQuotaExceeded", "NodeQuotaForCustomerExceeded", "NoOperationFault", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("ListAllowedNodeTypeModifications", "ListAllowedNodeTypeModificationsResult", impl.ListAllowedNodeTypeModifications,
 			"CacheClusterNotFound", "ReplicationGroupNotFoundFault", "InvalidParameterCombination", "InvalidParameterValue"),
 		api.Returning("ListTagsForResource", "ListTagsForResourceResult", impl.ListTagsForResource,

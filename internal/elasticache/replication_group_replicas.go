@@ -1,0 +1,328 @@
+package elasticache
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// IncreaseReplicaCount adds replicas to a group.
+func (s *Service) IncreaseReplicaCount(ctx context.Context, in *wire.IncreaseReplicaCountMessage) (*wire.IncreaseReplicaCountResult, error) {
+	want, err := wantedReplicas(in.NewReplicaCount, in.ReplicaConfiguration, in.ApplyImmediately)
+	if err != nil {
+		return nil, err
+	}
+	if want == nil {
+		return nil, errReplicaCountMissing("NewReplicaCount or ReplicaConfiguration")
+	}
+	now := s.clock.Now()
+	var uids []string
+	for range maxReplicas {
+		uids = append(uids, s.newID())
+	}
+	g, err := s.changeReplicas(ctx, in.ReplicationGroupId, func(e *replicaEdit) error {
+		return e.increase(*want, now, uids)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.IncreaseReplicaCountResult{ReplicationGroup: g}, nil
+}
+
+// DecreaseReplicaCount removes replicas from a group: those that are named, or as
+// many as are too many.
+func (s *Service) DecreaseReplicaCount(ctx context.Context, in *wire.DecreaseReplicaCountMessage) (*wire.DecreaseReplicaCountResult, error) {
+	want, err := wantedReplicas(in.NewReplicaCount, in.ReplicaConfiguration, in.ApplyImmediately)
+	if err != nil {
+		return nil, err
+	}
+	if (want == nil) == (len(in.ReplicasToRemove) == 0) {
+		return nil, errReplicaCountMissing("NewReplicaCount, ReplicaConfiguration or ReplicasToRemove")
+	}
+	g, err := s.changeReplicas(ctx, in.ReplicationGroupId, func(e *replicaEdit) error {
+		if want == nil {
+			return e.removeNamed(in.ReplicasToRemove)
+		}
+		return e.decrease(*want)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.DecreaseReplicaCountResult{ReplicationGroup: g}, nil
+}
+
+// replicaTarget is how many replicas there shall be and, if zones were given, in
+// which zones all nodes are then, the primary included.
+type replicaTarget struct {
+	count int
+	zones []string
+}
+
+// wantedReplicas reads the two ways to say how many replicas there shall be; nil
+// if neither was used.
+func wantedReplicas(count *int, shards []*wire.ConfigureShard, immediately *bool) (*replicaTarget, error) {
+	want := replicaTarget{count: core.Val(count)}
+	switch {
+	case !core.Val(immediately):
+		return nil, errApplyImmediately("the number of replicas")
+	case count != nil && len(shards) > 0:
+		return nil, errInvalidCombination("The parameters NewReplicaCount and ReplicaConfiguration cannot be used together.")
+	case count == nil && len(shards) == 0:
+		return nil, nil
+	case len(shards) > 1:
+		return nil, errNotServed("ReplicaConfiguration")
+	case len(shards) == 1:
+		shard := shards[0]
+		if core.Val(shard.NodeGroupId) != onlyShard {
+			return nil, errInvalidValue("The parameter NodeGroupId must be %s, the one node group of the replication group.", onlyShard)
+		}
+		if len(shard.PreferredOutpostArns) > 0 {
+			return nil, errNotServed("ReplicaConfiguration.PreferredOutpostArns")
+		}
+		want = replicaTarget{count: core.Val(shard.NewReplicaCount), zones: shard.PreferredAvailabilityZones}
+	}
+	if want.count < 0 || want.count > maxReplicas {
+		return nil, errInvalidValue("The parameter NewReplicaCount must be between 0 and %d.", maxReplicas)
+	}
+	if len(want.zones) > 0 && len(want.zones) != want.count+1 {
+		return nil, errInvalidValue("The parameter PreferredAvailabilityZones must name %d availability zones: "+
+			"one for each replica, and that of the primary.", want.count+1)
+	}
+	return &want, nil
+}
+
+// changeReplicas loads a group that may be changed, lets edit change it, and
+// answers it as it then is.
+func (s *Service) changeReplicas(ctx context.Context, groupID *string, edit func(*replicaEdit) error) (*wire.ReplicationGroup, error) {
+	id, err := replicationGroupID(groupID)
+	if err != nil {
+		return nil, err
+	}
+	var out *wire.ReplicationGroup
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		g, members, err := loadGroup(tx, region(ctx), id)
+		if err != nil {
+			return err
+		}
+		if groupStatus(g) != statusAvailable {
+			return errReplicationGroupState("Replication group must be in available state to modify.")
+		}
+		if err := edit(&replicaEdit{service: s, tx: tx, g: g, members: members}); err != nil {
+			return err
+		}
+		beginGroupChange(g)
+		resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), g)
+		out = s.wireGroup(tx, g)
+		return nil
+	})
+	return out, err
+}
+
+// replicaEdit is one change of the number of replicas under way in a transaction.
+type replicaEdit struct {
+	service *Service
+	tx      *store.Tx
+	g       *resource.ReplicationGroup
+	members []*resource.CacheCluster
+}
+
+// increase adds replicas: in the zones that were named beyond those that the
+// nodes are in, or else where there are fewest.
+func (e *replicaEdit) increase(want replicaTarget, now time.Time, uids []string) error {
+	more := want.count + 1 - len(e.members)
+	switch {
+	case more == 0:
+		return errNoOperation()
+	case more < 0:
+		return errInvalidValue("The parameter NewReplicaCount must be greater than the current number of replicas, %d.", len(e.members)-1)
+	}
+	asked, missing := zonesBeyond(want.zones, e.members)
+	if len(want.zones) > 0 && len(missing) > 0 {
+		return errInvalidValue("The parameter PreferredAvailabilityZones must name the availability zones of the nodes "+
+			"that there are, also %s.", missing[0])
+	}
+	site, err := e.site()
+	if err != nil {
+		return err
+	}
+	for i := range more {
+		zone := ""
+		if len(asked) > 0 {
+			zone = asked[i]
+		}
+		if zone, err = replicaZone(site.placement, e.members, zone); err != nil {
+			return err
+		}
+		c := &resource.CacheCluster{
+			Region: e.g.Region, ID: e.freeMemberID(), UID: uids[i], Created: now,
+			Generation: 1, Spec: joinSpec(e.members[0].Spec), Tags: maps.Clone(e.g.Tags),
+		}
+		if err := site.addMember(c, e.g.ID, zone); err != nil {
+			return err
+		}
+		resource.CacheClusters.Put(e.tx, key(c.Region, c.ID), c)
+		e.members = append(e.members, c)
+		e.g.Spec.Members = append(e.g.Spec.Members, c.ID)
+	}
+	return nil
+}
+
+func (e *replicaEdit) site() (site, error) {
+	vpc, subnets, err := e.service.subnetsOf(e.tx, e.g.Region, e.members[0].Spec.SubnetGroup)
+	if err != nil {
+		return site{}, err
+	}
+	return e.service.siteOf(e.tx, vpc, subnets), nil
+}
+
+// freeMemberID is the first id of the form GROUP-NNN that no cluster has.
+func (e *replicaEdit) freeMemberID() string {
+	for n := 1; ; n++ {
+		id := memberID(e.g.ID, n)
+		if _, taken := resource.CacheClusters.Get(e.tx, key(e.g.Region, id)); !taken {
+			return id
+		}
+	}
+}
+
+// memberID is the id of the n-th member that was made for a group, from 1.
+func memberID(group string, n int) string { return fmt.Sprintf("%s-%03d", group, n) }
+
+// zonesBeyond are the zones that were named beyond those that members are in, and
+// those that members are in beyond those that were named.
+func zonesBeyond(named []string, members []*resource.CacheCluster) (more, missing []string) {
+	more = slices.Clone(named)
+	for _, m := range members {
+		zone := m.Spec.Nodes[0].Zone
+		if i := slices.Index(more, zone); i >= 0 {
+			more = slices.Delete(more, i, i+1)
+		} else {
+			missing = append(missing, zone)
+		}
+	}
+	return more, missing
+}
+
+// decrease removes as many replicas as are too many.
+func (e *replicaEdit) decrease(want replicaTarget) error {
+	fewer := len(e.members) - (want.count + 1)
+	switch {
+	case fewer == 0:
+		return errNoOperation()
+	case fewer < 0:
+		return errInvalidValue("The parameter NewReplicaCount must be less than the current number of replicas, %d.", len(e.members)-1)
+	}
+	foreign, leave := zonesBeyond(want.zones, e.members)
+	if len(foreign) > 0 {
+		return errInvalidValue("The parameter PreferredAvailabilityZones names %s more often than there are nodes.", foreign[0])
+	}
+	var leaving []*resource.CacheCluster
+	for i := range fewer {
+		zone := ""
+		if len(want.zones) > 0 {
+			zone = leave[i]
+		}
+		c := e.dispensable(zone, leaving)
+		if c == nil {
+			return errInvalidValue("The parameter PreferredAvailabilityZones must name the availability zone of the primary.")
+		}
+		leaving = append(leaving, c)
+	}
+	return e.remove(leaving)
+}
+
+// dispensable is the replica, if a zone is given one there, that the group misses
+// least: from the zone with the most nodes, one that is not in sync before one
+// that is, the youngest. nil if there is none.
+func (e *replicaEdit) dispensable(zone string, leaving []*resource.CacheCluster) *resource.CacheCluster {
+	in := map[string]int{}
+	var candidates []*resource.CacheCluster
+	for _, m := range e.members {
+		if slices.Contains(leaving, m) {
+			continue
+		}
+		at := m.Spec.Nodes[0].Zone
+		in[at]++
+		if (zone == "" || zone == at) && !servesGroup(e.tx, e.g, m) {
+			candidates = append(candidates, m)
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	slices.Reverse(candidates)
+	return slices.MinFunc(candidates, func(a, b *resource.CacheCluster) int {
+		return cmp.Or(
+			-cmp.Compare(in[a.Spec.Nodes[0].Zone], in[b.Spec.Nodes[0].Zone]),
+			cmp.Compare(inSync(e.tx, a), inSync(e.tx, b)),
+		)
+	})
+}
+
+// removeNamed removes the replicas with these ids.
+func (e *replicaEdit) removeNamed(ids []string) error {
+	var leaving []*resource.CacheCluster
+	for _, id := range ids {
+		i := slices.IndexFunc(e.members, func(c *resource.CacheCluster) bool { return strings.EqualFold(c.ID, id) })
+		switch {
+		case i < 0:
+			return errInvalidValue("The parameter ReplicasToRemove names %s, which is not a member of replication group %s.", id, e.g.ID)
+		case servesGroup(e.tx, e.g, e.members[i]):
+			return errInvalidValue("The parameter ReplicasToRemove names %s, which is the primary of replication group %s.", id, e.g.ID)
+		case slices.Contains(leaving, e.members[i]):
+			return errInvalidValue("The parameter ReplicasToRemove names %s twice.", id)
+		}
+		leaving = append(leaving, e.members[i])
+	}
+	return e.remove(leaving)
+}
+
+// remove takes replicas out of the group and marks them to be deleted.
+func (e *replicaEdit) remove(leaving []*resource.CacheCluster) error {
+	zones := map[string]bool{}
+	var left []string
+	for _, m := range e.members {
+		if !slices.Contains(leaving, m) {
+			zones[m.Spec.Nodes[0].Zone] = true
+			left = append(left, m.ID)
+		}
+	}
+	switch {
+	case e.g.Spec.AutomaticFailover && len(left) < 2:
+		return errFailoverReplicaCount()
+	case e.g.Spec.MultiAZ && len(zones) < 2:
+		return errMultiAZZones()
+	}
+	for _, c := range leaving {
+		if !clusterDeletable(c) {
+			return errClusterNotDeletable(c.ID)
+		}
+		deleteCluster(e.tx, c)
+	}
+	e.g.Spec.Members = left
+	return nil
+}
+
+// servesGroup reports whether a member holds the data that all others follow: it
+// is the primary, or stands in for it while that one comes back.
+func servesGroup(r store.Reader, g *resource.ReplicationGroup, c *resource.CacheCluster) bool {
+	n, ok := resource.Nodes.Get(r, key(c.Region, c.ID)+"/"+onlyNode)
+	return c.ID == groupPrimary(g) || ok && n.Spec.ReplicaOf == ""
+}
+
+// inSync is 1 for a replica that has all that its primary has, else 0.
+func inSync(r store.Reader, c *resource.CacheCluster) int {
+	if n, ok := resource.Nodes.Get(r, key(c.Region, c.ID)+"/"+onlyNode); ok && n.Status.LinkUp {
+		return 1
+	}
+	return 0
+}
