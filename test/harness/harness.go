@@ -265,16 +265,17 @@ func (d *Deployment) signal(s syscall.Signal) error {
 func (d *Deployment) Output() string { return d.tail.String() }
 
 // Close takes everything down: server, engines, relay, and the directory if the
-// harness made it.
+// harness made it. Anything that is left behind is an error.
 func (d *Deployment) Close() error {
 	d.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err := output(exec.CommandContext(ctx, d.binary, "down", "--data-dir", d.DataDir, "--run-dir", d.RunDir))
-	d.slot.release()
 	if d.opts.Dir == "" {
 		err = errors.Join(err, os.RemoveAll(d.Dir))
 	}
+	err = errors.Join(err, d.left())
+	d.slot.release()
 	return err
 }
 

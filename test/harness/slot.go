@@ -11,7 +11,8 @@ import (
 
 // Deployments on one host must not share windows of 127.0.0.0/8. Each takes a
 // slot of four windows, above those that an ordinary deployment would use; the
-// lock of a slot's file goes with the process that holds it.
+// lock of a slot's file goes with the process that holds it. A test that was killed
+// leaves its deployment behind, and that keeps its windows.
 const (
 	firstWindow   = 100
 	windowsPerOne = 8 // four windows, each even number with the odd one after it
@@ -33,10 +34,11 @@ func takeSlot() (*slot, error) {
 		if err != nil {
 			return nil, err
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			return &slot{number: n, file: f}, nil
+		sl := &slot{number: n, file: f}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && len(sl.listening()) == 0 {
+			return sl, nil
 		}
-		_ = f.Close()
+		sl.release()
 	}
 	return nil, errors.New("harness: all address windows are taken by other deployments")
 }
