@@ -44,7 +44,13 @@ func (s *server) openAPI(ctx context.Context, undo *undo) error {
 	if s.listener, err = s.secure(l); err != nil {
 		return err
 	}
-	s.http = &http.Server{Handler: s.handler()}
+	networks := ec2.New(ec2.Config{
+		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, NewID: newID,
+	})
+	if err := networks.Prepare(ctx); err != nil {
+		return fmt.Errorf("preparing the networks: %w", err)
+	}
+	s.http = &http.Server{Handler: s.handler(networks)}
 	gateway.Harden(s.http)
 	return s.writeClientFile(s.listener.url)
 }
@@ -88,10 +94,7 @@ func (s *server) apiCertificate(host string) (tls.Certificate, error) {
 }
 
 // handler builds the services behind the gateway.
-func (s *server) handler() http.Handler {
-	networks := ec2.New(ec2.Config{
-		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To},
-	})
+func (s *server) handler(networks *ec2.Service) http.Handler {
 	caches := elasticache.New(elasticache.Config{
 		Store: s.store, Seal: s.seal, Clock: s.clock, Account: s.cfg.Account, Catalog: s.catalog,
 		Networks: networks, NewID: newID, Domain: domain, Log: s.io.Log,

@@ -5,19 +5,21 @@ import (
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
 	"github.com/larder-cache/larder/internal/core"
-	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
 )
 
 // DescribeAccountAttributes says that the account is VPC only, and names the
-// region's default VPC.
+// region's default VPC, or "none" if that is deleted.
 func (s *Service) DescribeAccountAttributes(ctx context.Context, in *wire.DescribeAccountAttributesRequest) (*wire.DescribeAccountAttributesResult, error) {
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
 	var vpcID string
-	err := s.withVPC(ctx, func(_ store.Reader, vpc *resource.VPC) error {
-		vpcID = vpc.ID
+	err := s.view(ctx, func(r store.Reader) error {
+		vpcID = "none"
+		if vpc, ok := s.PeekDefaultVPC(r, region(ctx)); ok {
+			vpcID = vpc.ID
+		}
 		return nil
 	})
 	if err != nil {

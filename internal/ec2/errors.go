@@ -65,3 +65,162 @@ func errNextToken() error {
 func errVPCLimit() error {
 	return core.Errorf("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 }
+
+func errMissing(parameter string) error {
+	return core.Errorf("MissingParameter", "The request must contain the parameter %s", parameter)
+}
+
+func errInvalid(format string, args ...any) error {
+	return core.Errorf("InvalidParameterValue", format, args...)
+}
+
+// errNotServed refuses what would have no effect.
+func errNotServed(parameter string) error {
+	return core.Errorf("UnsupportedOperation", "The parameter %s is not served with this value.", parameter)
+}
+
+func errDependency(kind, id string) error {
+	return core.Errorf("DependencyViolation", "The %s '%s' has dependencies and cannot be deleted.", kind, id)
+}
+
+// VPCs and subnets.
+
+func errVPCRange(cidr string) error {
+	return core.Errorf("InvalidVpc.Range", "The CIDR '%s' is invalid.", cidr)
+}
+
+func errCIDR(cidr string) error {
+	return errInvalid("Value (%s) for parameter cidrBlock is invalid. This is not a valid CIDR block.", cidr)
+}
+
+func errDefaultVPCExists(region string) error {
+	return core.Errorf("DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region (%s).", region)
+}
+
+func errNoDefaultVPC() error {
+	return core.Errorf("VPCIdNotSpecified", "No default VPC for this user.")
+}
+
+func errSubnetRange(cidr string) error {
+	return core.Errorf("InvalidSubnet.Range", "The CIDR '%s' is invalid.", cidr)
+}
+
+func errSubnetConflict(cidr string) error {
+	return core.Errorf("InvalidSubnet.Conflict", "The CIDR '%s' conflicts with another subnet", cidr)
+}
+
+func errSubnetZone(parameter, zone string, zones []string) error {
+	return errInvalid("Value (%s) for parameter %s is invalid. Subnets can currently only be created in the following availability zones: %s.",
+		zone, parameter, strings.Join(zones, ", "))
+}
+
+func errSubnetLimit() error {
+	return core.Errorf("SubnetLimitExceeded", "The maximum number of subnets for this VPC has been reached.")
+}
+
+// Tags.
+
+func errTagResourceType(t string) error {
+	return errInvalid("'%s' is not a valid taggable resource type for this operation.", t)
+}
+
+func errTagReserved() error {
+	return errInvalid("Tag keys starting with 'aws:' are reserved for internal use")
+}
+
+func errTagLength(what string, limit int) error {
+	return errInvalid("Tag %s exceeds the maximum length of %d characters", what, limit)
+}
+
+func errTagLimit() error {
+	return core.Errorf("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
+}
+
+func errTagID(id string) error { return core.Errorf("InvalidID", "The ID '%s' is not valid", id) }
+
+// Security groups.
+
+const nameCharacters = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
+
+func errGroupText(what, plural string) error {
+	return errInvalid("Invalid security group %s. Valid %s are strings less than 256 characters from the following set:  %s",
+		what, plural, nameCharacters)
+}
+
+func errRuleDescription() error {
+	return errInvalid("Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  %s", nameCharacters)
+}
+
+func errGroupReserved(name string) error {
+	return core.Errorf("InvalidGroup.Reserved", "Cannot use reserved security group name: %s", name)
+}
+
+func errGroupPrefix() error {
+	return errInvalid("Group names may not be in the format sg-*")
+}
+
+func errGroupDuplicate(name, vpc string) error {
+	return core.Errorf("InvalidGroup.Duplicate", "The security group '%s' already exists for VPC '%s'", name, vpc)
+}
+
+func errGroupLimit() error {
+	return core.Errorf("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
+}
+
+func errGroupInUse(id string) error {
+	return core.Errorf("DependencyViolation", "resource %s has a dependent object", id)
+}
+
+func errGroupDefault(id, name string) error {
+	return core.Errorf("CannotDelete", `the specified group: "%s" name: "%s" cannot be deleted by a user`, id, name)
+}
+
+func errGroupNetworks() error {
+	return core.Errorf("InvalidGroup.NotFound", "You have specified two resources that belong to different networks.")
+}
+
+func errRuleLimit() error {
+	return core.Errorf("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
+}
+
+func errRuleExists(rule string) error {
+	return core.Errorf("InvalidPermission.Duplicate", `the specified rule "%s" already exists`, rule)
+}
+
+func errRuleTwice() error {
+	return errInvalid("The same permission must not appear multiple times")
+}
+
+func errRuleNotFound() error {
+	return core.Errorf("InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
+}
+
+func errRuleIDNotFound(id string) error {
+	return core.Errorf("InvalidSecurityGroupRuleId.NotFound", "The security group rule ID '%s' does not exist", id)
+}
+
+func errRuleIDMalformed(id string) error {
+	return core.Errorf("InvalidSecurityGroupRuleId.Malformed", `Invalid id: "%s" (expecting "sgr-...")`, id)
+}
+
+func errRuleCIDR(cidr string) error { return errInvalid("CIDR block %s is malformed", cidr) }
+
+func errProtocol(protocol string) error {
+	return errInvalid("Invalid value '%s' for IP protocol. Unknown protocol.", protocol)
+}
+
+func errPrefixList(id string) error {
+	return core.Errorf("InvalidPrefixListID.NotFound", "The prefix list ID '%s' does not exist", id)
+}
+
+func errInterfaceNotFound(id string) error {
+	return core.Errorf("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '%s' does not exist", id)
+}
+
+func errACLNotFound(id string) error {
+	return core.Errorf("InvalidNetworkAclID.NotFound", "The networkAcl ID '%s' does not exist", id)
+}
+
+func errRouteTableNotFound(id string) error {
+	return core.Errorf("InvalidRouteTableID.NotFound", "The routeTable ID '%s' does not exist", id)
+}

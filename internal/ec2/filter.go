@@ -35,19 +35,35 @@ func (a attributes) tagged(tags map[string]string) attributes {
 	return a
 }
 
+// knownFilters refuses a filter that no item can have.
+func knownFilters(filters []*wire.Filter, known attributes) error {
+	for _, f := range filters {
+		name := filterName(f)
+		if _, ok := known[name]; !ok && name != "" && !strings.HasPrefix(name, "tag:") {
+			return errFilterName(name)
+		}
+	}
+	return nil
+}
+
+func filterName(f *wire.Filter) string {
+	name := core.Val(f.Name)
+	if alias, ok := aliases[name]; ok {
+		return alias
+	}
+	return name
+}
+
 // filtered keeps the items that match all filters; a filter matches when any of
 // its values does.
 func filtered[T any](items []T, filters []*wire.Filter, of func(T) attributes) ([]T, error) {
 	for _, f := range filters {
-		name := core.Val(f.Name)
+		name := filterName(f)
 		if name == "" {
 			return nil, errFilterUnnamed()
 		}
 		if n := len(f.Values); n == 0 || n > maxFilterValues {
 			return nil, errFilterValues(name)
-		}
-		if alias, ok := aliases[name]; ok {
-			name = alias
 		}
 		kept := []T{}
 		for _, item := range items {

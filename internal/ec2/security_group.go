@@ -11,123 +11,267 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// The default security group of a VPC: its members reach each other, and
-// everything else.
 const (
 	defaultGroupName        = "default"
 	defaultGroupDescription = "default VPC security group"
 	anyProtocol             = "-1"
 	anywhere                = "0.0.0.0/0"
+
+	maxGroups    = 2500
+	maxGroupText = 255
 )
 
-// DescribeSecurityGroups lists the default security groups of the region's VPCs.
+func groupKey(g *resource.SecurityGroup) string { return key(g.Region, g.ID) }
+
+// groupsOf are the security groups of a VPC.
+func groupsOf(r store.Reader, vpc *resource.VPC) []*resource.SecurityGroup {
+	return slices.DeleteFunc(resource.SecurityGroups.List(r, key(vpc.Region, "")), func(g *resource.SecurityGroup) bool { return g.VPCID != vpc.ID })
+}
+
+// addDefaultGroup gives a VPC its default group, whose members reach each other
+// and everything else.
+func (s *Service) addDefaultGroup(tx *store.Tx, vpc *resource.VPC) {
+	g := &resource.SecurityGroup{
+		Region: vpc.Region, ID: vpc.DefaultSecurityGroup, VPCID: vpc.ID, Name: defaultGroupName, Description: defaultGroupDescription,
+	}
+	among := resource.SecurityGroupRule{ID: s.id("sgr", vpc.Region, g.ID+"/in"), Protocol: anyProtocol, FromPort: -1, ToPort: -1, GroupID: g.ID}
+	g.Rules = []resource.SecurityGroupRule{among, s.allOut(g)}
+	resource.SecurityGroups.Put(tx, groupKey(g), g)
+}
+
+// allOut is the rule that every new group has.
+func (s *Service) allOut(g *resource.SecurityGroup) resource.SecurityGroupRule {
+	return resource.SecurityGroupRule{
+		ID: s.id("sgr", g.Region, g.ID+"/out"), Egress: true, Protocol: anyProtocol, FromPort: -1, ToPort: -1, CIDR: anywhere,
+	}
+}
+
+// CreateSecurityGroup makes a group that lets nothing in and everything out.
+func (s *Service) CreateSecurityGroup(ctx context.Context, in *wire.CreateSecurityGroupRequest) (*wire.CreateSecurityGroupResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	if err := checkGroupName(*in.GroupName); err != nil {
+		return nil, err
+	}
+	if !groupText(*in.Description) {
+		return nil, errGroupText("description", "descriptions")
+	}
+	tags, err := tagSpecification(in.TagSpecifications, "security-group")
+	if err != nil {
+		return nil, err
+	}
+	g := &resource.SecurityGroup{Region: region(ctx), ID: s.fresh("sg"), Name: *in.GroupName, Description: *in.Description, Tags: tags}
+	g.Rules = []resource.SecurityGroupRule{s.allOut(g)}
+	err = s.update(ctx, func(tx *store.Tx) error {
+		vpc, err := s.vpcOr(tx, region(ctx), in.VpcId)
+		if err != nil {
+			return err
+		}
+		g.VPCID = vpc.ID
+		all := resource.SecurityGroups.List(tx, key(region(ctx), ""))
+		if slices.ContainsFunc(all, func(o *resource.SecurityGroup) bool { return o.VPCID == vpc.ID && strings.EqualFold(o.Name, g.Name) }) {
+			return errGroupDuplicate(g.Name, vpc.ID)
+		}
+		if len(all) >= maxGroups {
+			return errGroupLimit()
+		}
+		resource.SecurityGroups.Put(tx, groupKey(g), g)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.CreateSecurityGroupResult{GroupId: core.Ptr(g.ID), Tags: wireTags(g.Tags), SecurityGroupArn: s.groupARN(g)}, nil
+}
+
+// vpcOr is the VPC with an id, or the default VPC where there is none.
+func (s *Service) vpcOr(tx *store.Tx, region string, id *string) (*resource.VPC, error) {
+	if core.Val(id) == "" {
+		return s.DefaultVPC(tx, region)
+	}
+	vpc, ok := resource.VPCs.Get(tx, key(region, *id))
+	if !ok {
+		return nil, errVPCNotFound(*id)
+	}
+	return vpc, nil
+}
+
+func checkGroupName(name string) error {
+	switch {
+	case !groupText(name):
+		return errGroupText("name", "names")
+	case strings.HasPrefix(strings.ToLower(name), "sg-"):
+		return errGroupPrefix()
+	case strings.EqualFold(name, defaultGroupName):
+		return errGroupReserved(name)
+	}
+	return nil
+}
+
+// groupText reports whether a name or description has the length and characters
+// that EC2 takes.
+func groupText(s string) bool {
+	return len(s) <= maxGroupText && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune(" ._-:/()#,@[]+=&;{}!$*", r)
+	})
+}
+
+// findGroup is the group that a request names by id, or by name in the default
+// VPC.
+func (s *Service) findGroup(r store.Reader, region string, id, name *string) (*resource.SecurityGroup, error) {
+	if core.Val(id) != "" {
+		if !strings.HasPrefix(*id, "sg-") {
+			return nil, errGroupIDMalformed(*id)
+		}
+		g, ok := resource.SecurityGroups.Get(r, key(region, *id))
+		if !ok {
+			return nil, errGroupNotFound(*id)
+		}
+		return g, nil
+	}
+	if core.Val(name) == "" {
+		return nil, errMissing("groupName or groupId")
+	}
+	vpc, ok := s.PeekDefaultVPC(r, region)
+	if !ok {
+		return nil, errNoDefaultVPC()
+	}
+	for _, g := range groupsOf(r, vpc) {
+		if g.Name == *name {
+			return g, nil
+		}
+	}
+	return nil, errGroupNameNotFound(*name, vpc.ID)
+}
+
+// DeleteSecurityGroup removes a group that nothing is in and no other group's
+// rules refer to.
+func (s *Service) DeleteSecurityGroup(ctx context.Context, in *wire.DeleteSecurityGroupRequest) (*wire.DeleteSecurityGroupResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	var id string
+	err := s.update(ctx, func(tx *store.Tx) error {
+		g, err := s.findGroup(tx, region(ctx), in.GroupId, in.GroupName)
+		if err != nil {
+			return err
+		}
+		id = g.ID
+		if g.Name == defaultGroupName {
+			return errGroupDefault(g.ID, g.Name)
+		}
+		if groupInUse(tx, g) {
+			return errGroupInUse(g.ID)
+		}
+		resource.SecurityGroups.Delete(tx, groupKey(g))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.DeleteSecurityGroupResult{Return: core.Ptr(true), GroupId: core.Ptr(id)}, nil
+}
+
+func groupInUse(r store.Reader, g *resource.SecurityGroup) bool {
+	attached := slices.ContainsFunc(resource.CacheClusters.List(r, key(g.Region, "")), func(c *resource.CacheCluster) bool {
+		return slices.Contains(c.Spec.SecurityGroupIDs, g.ID)
+	})
+	return attached || slices.ContainsFunc(resource.SecurityGroups.List(r, key(g.Region, "")), func(o *resource.SecurityGroup) bool {
+		return o.ID != g.ID && slices.ContainsFunc(o.Rules, func(r resource.SecurityGroupRule) bool { return r.GroupID == g.ID })
+	})
+}
+
+// DescribeSecurityGroups lists the security groups of the region.
 func (s *Service) DescribeSecurityGroups(ctx context.Context, in *wire.DescribeSecurityGroupsRequest) (*wire.DescribeSecurityGroupsResult, error) {
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	var all []*wire.SecurityGroup
-	var defaultVPC string
-	err := s.withVPC(ctx, func(r store.Reader, vpc *resource.VPC) error {
-		defaultVPC = vpc.ID
-		for _, v := range resource.VPCs.List(r, region(ctx)+"/") {
-			all = append(all, s.defaultGroup(v))
+	for _, id := range in.GroupIds {
+		if !strings.HasPrefix(id, "sg-") {
+			return nil, errGroupIDMalformed(id)
+		}
+	}
+	var all []*resource.SecurityGroup
+	ids := slices.Clone(in.GroupIds)
+	err := s.view(ctx, func(r store.Reader) error {
+		all = resource.SecurityGroups.List(r, key(region(ctx), ""))
+		for _, name := range in.GroupNames {
+			g, err := s.findGroup(r, region(ctx), nil, &name)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, g.ID)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	id := func(g *wire.SecurityGroup) string { return *g.GroupId }
-	slices.SortFunc(all, func(a, b *wire.SecurityGroup) int { return strings.Compare(id(a), id(b)) })
-	wanted, err := wantedGroups(in, all, defaultVPC)
+	page, next, err := answer(all, question[*resource.SecurityGroup]{
+		scope: "DescribeSecurityGroups", idParam: "GroupId", ids: ids, id: func(g *resource.SecurityGroup) string { return g.ID }, absent: errGroupNotFound,
+		filters: in.Filters, attributes: s.groupAttributes, blank: &resource.SecurityGroup{}, max: in.MaxResults, token: in.NextToken,
+	})
 	if err != nil {
 		return nil, err
 	}
-	found, err := filtered(wanted, in.Filters, groupAttributes)
-	if err != nil {
-		return nil, err
+	out := &wire.DescribeSecurityGroupsResult{SecurityGroups: []*wire.SecurityGroup{}, NextToken: next}
+	for _, g := range page {
+		out.SecurityGroups = append(out.SecurityGroups, s.wireGroup(g))
 	}
-	page, next, err := paginate(found, id, "DescribeSecurityGroups", "GroupId", in.GroupIds, in.MaxResults, in.NextToken)
-	if err != nil {
-		return nil, err
-	}
-	return &wire.DescribeSecurityGroupsResult{SecurityGroups: append([]*wire.SecurityGroup{}, page...), NextToken: next}, nil
+	return out, nil
 }
 
-// wantedGroups are the groups that a request names by id, or by name within the
-// default VPC; without either all.
-func wantedGroups(in *wire.DescribeSecurityGroupsRequest, all []*wire.SecurityGroup, defaultVPC string) ([]*wire.SecurityGroup, error) {
-	for _, id := range in.GroupIds {
-		if !strings.HasPrefix(id, "sg-") {
-			return nil, errGroupIDMalformed(id)
-		}
-	}
-	if unknown := absent(in.GroupIds, all, func(g *wire.SecurityGroup) string { return *g.GroupId }); len(unknown) > 0 {
-		return nil, errGroupNotFound(unknown[0])
-	}
-	inDefault := slices.DeleteFunc(slices.Clone(all), func(g *wire.SecurityGroup) bool { return *g.VpcId != defaultVPC })
-	if unknown := absent(in.GroupNames, inDefault, func(g *wire.SecurityGroup) string { return *g.GroupName }); len(unknown) > 0 {
-		return nil, errGroupNameNotFound(unknown[0], defaultVPC)
-	}
-	return slices.DeleteFunc(all, func(g *wire.SecurityGroup) bool {
-		byName := *g.VpcId == defaultVPC && slices.Contains(in.GroupNames, *g.GroupName)
-		byID := slices.Contains(in.GroupIds, *g.GroupId)
-		return len(in.GroupIds)+len(in.GroupNames) > 0 && !byName && !byID
-	}), nil
+func (s *Service) groupARN(g *resource.SecurityGroup) *string {
+	return core.Ptr(s.arn(g.Region, "security-group", g.ID))
 }
 
-func (s *Service) defaultGroup(v *resource.VPC) *wire.SecurityGroup {
-	id := v.DefaultSecurityGroup
+func (s *Service) wireGroup(g *resource.SecurityGroup) *wire.SecurityGroup {
 	return &wire.SecurityGroup{
-		Description: core.Ptr(defaultGroupDescription), GroupName: core.Ptr(defaultGroupName),
-		OwnerId: core.Ptr(s.account), GroupId: core.Ptr(id), VpcId: core.Ptr(v.ID),
-		SecurityGroupArn: core.Ptr(s.arn(v.Region, "security-group", id)),
-		IpPermissions: []*wire.IpPermission{permission(func(p *wire.IpPermission) {
-			p.UserIdGroupPairs = []*wire.UserIdGroupPair{{GroupId: core.Ptr(id), UserId: core.Ptr(s.account)}}
-		})},
-		IpPermissionsEgress: []*wire.IpPermission{permission(func(p *wire.IpPermission) {
-			p.IpRanges = []*wire.IpRange{{CidrIp: core.Ptr(anywhere)}}
-		})},
+		Description: core.Ptr(g.Description), GroupName: core.Ptr(g.Name), OwnerId: core.Ptr(s.account),
+		GroupId: core.Ptr(g.ID), VpcId: core.Ptr(g.VPCID), Tags: wireTags(g.Tags), SecurityGroupArn: s.groupARN(g),
+		IpPermissions: s.wirePermissions(g.Rules, false), IpPermissionsEgress: s.wirePermissions(g.Rules, true),
 	}
 }
 
-// permission is a rule for all protocols and ports. EC2 lists every kind of peer,
-// also those without an entry.
-func permission(peers func(*wire.IpPermission)) *wire.IpPermission {
-	p := &wire.IpPermission{
-		IpProtocol: core.Ptr(anyProtocol), IpRanges: []*wire.IpRange{}, Ipv6Ranges: []*wire.Ipv6Range{},
-		PrefixListIds: []*wire.PrefixListId{}, UserIdGroupPairs: []*wire.UserIdGroupPair{},
-	}
-	peers(p)
-	return p
-}
-
-func groupAttributes(g *wire.SecurityGroup) attributes {
+func (s *Service) groupAttributes(g *resource.SecurityGroup) attributes {
 	a := attributes{
-		"description": {*g.Description}, "group-id": {*g.GroupId}, "group-name": {*g.GroupName},
-		"owner-id": {*g.OwnerId}, "vpc-id": {*g.VpcId},
+		"description": {g.Description}, "group-id": {g.ID}, "group-name": {g.Name}, "owner-id": {s.account}, "vpc-id": {g.VPCID},
 	}
-	a.rules("ip-permission", g.IpPermissions)
-	a.rules("egress.ip-permission", g.IpPermissionsEgress)
-	return a.tagged(nil)
+	for _, direction := range []string{"", "egress."} {
+		for _, name := range []string{
+			"cidr", "from-port", "to-port", "group-id", "group-name", "ipv6-cidr", "prefix-list-id", "protocol", "user-id",
+		} {
+			a[direction+"ip-permission."+name] = nil
+		}
+	}
+	for _, r := range g.Rules {
+		a.rule(r, s.account)
+	}
+	return a.tagged(g.Tags)
 }
 
-// rules adds the filters that ask for the peers of rules. Rules for all ports
-// have no ports to ask for.
-func (a attributes) rules(prefix string, permissions []*wire.IpPermission) {
-	for _, name := range []string{
-		"cidr", "from-port", "to-port", "group-id", "group-name", "ipv6-cidr", "prefix-list-id", "protocol", "user-id",
-	} {
-		a[prefix+"."+name] = nil
+// rule adds what filters can ask of one rule. Rules for all ports have no ports
+// to ask for.
+func (a attributes) rule(r resource.SecurityGroupRule, account string) {
+	prefix := "ip-permission."
+	if r.Egress {
+		prefix = "egress." + prefix
 	}
-	for _, p := range permissions {
-		a[prefix+".protocol"] = append(a[prefix+".protocol"], *p.IpProtocol)
-		for _, r := range p.IpRanges {
-			a[prefix+".cidr"] = append(a[prefix+".cidr"], *r.CidrIp)
-		}
-		for _, g := range p.UserIdGroupPairs {
-			a[prefix+".group-id"] = append(a[prefix+".group-id"], *g.GroupId)
-			a[prefix+".user-id"] = append(a[prefix+".user-id"], *g.UserId)
-		}
+	add := func(name, value string) { a[prefix+name] = append(a[prefix+name], value) }
+	add("protocol", r.Protocol)
+	if from, to := wirePorts(r); from != nil {
+		add("from-port", decimal(*from))
+		add("to-port", decimal(*to))
+	}
+	switch {
+	case r.GroupID != "":
+		add("group-id", r.GroupID)
+		add("user-id", account)
+	case ipv6(r):
+		add("ipv6-cidr", r.CIDR)
+	default:
+		add("cidr", r.CIDR)
 	}
 }

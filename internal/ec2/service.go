@@ -1,6 +1,7 @@
-// Package ec2 is the slice of EC2 that users of ElastiCache touch: the regions,
-// zones and default VPCs of the account, with their subnets and default security
-// groups. Every region has its own default VPC, made when it is first looked at.
+// Package ec2 is the slice of EC2 that users of ElastiCache touch: the regions and
+// zones of the account, its VPCs with their subnets, and the security groups that
+// decide who may connect. Every region has its own default VPC, made when it is
+// first looked at. Handlers store what is wanted; what enforces it reads that.
 package ec2
 
 import (
@@ -22,6 +23,9 @@ type Config struct {
 	// Windows are the first and the last N of 127.N.0.0/16 that VPCs may be mapped
 	// to, each to an even one and the next.
 	Windows [2]int
+	// NewID returns a fresh random identifier of at least 17 hexadecimal digits; it
+	// is called outside transactions.
+	NewID func() string
 }
 
 // Service implements the served actions of EC2.
@@ -29,12 +33,18 @@ type Service struct {
 	store   *store.Store
 	account string
 	windows [2]int
+	newID   func() string
 }
 
 var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
-func New(c Config) *Service { return &Service{store: c.Store, account: c.Account, windows: c.Windows} }
+func New(c Config) *Service {
+	return &Service{store: c.Store, account: c.Account, windows: c.Windows, newID: c.NewID}
+}
+
+// fresh is an identifier that nothing had before.
+func (s *Service) fresh(prefix string) string { return prefix + "-" + s.newID()[:17] }
 
 // id is an identifier of AWS's form that is the same whenever the same thing is
 // made again, so that configuration naming it outlives the state.
@@ -42,6 +52,8 @@ func (s *Service) id(prefix, region, what string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{prefix, s.account, region, what}, "/")))
 	return prefix + "-" + hex.EncodeToString(sum[:])[:17]
 }
+
+func key(region, id string) string { return region + "/" + id }
 
 func (s *Service) arn(region, kind, id string) string {
 	return strings.Join([]string{"arn", "aws", "ec2", region, s.account, kind + "/" + id}, ":")
@@ -55,35 +67,4 @@ func dryRun(asked *bool) error {
 		return errDryRun()
 	}
 	return nil
-}
-
-func wireTags(tags map[string]string) []*wire.Tag {
-	var out []*wire.Tag
-	for _, k := range sortedKeys(tags) {
-		out = append(out, &wire.Tag{Key: core.Ptr(k), Value: core.Ptr(tags[k])})
-	}
-	return out
-}
-
-// paginate cuts a page. items are sorted by id; EC2 pages only when asked to,
-// and never a list of named ids.
-func paginate[T any](items []T, id func(T) string, scope, idParam string, ids []string, max *int, token *string) ([]T, *string, error) {
-	if max == nil && token == nil {
-		return items, nil, nil
-	}
-	if len(ids) > 0 {
-		return nil, nil, errCombination(idParam, "maxResults")
-	}
-	limit := 1000
-	if max != nil {
-		limit = *max
-	}
-	page, next, err := core.Page(items, id, scope, core.Val(token), limit)
-	if err != nil {
-		return nil, nil, errNextToken()
-	}
-	if next == "" {
-		return page, nil, nil
-	}
-	return page, &next, nil
 }

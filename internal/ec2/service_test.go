@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
@@ -19,7 +20,13 @@ const account = "123456789012"
 
 func newService(t *testing.T) *Service {
 	t.Helper()
-	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}})
+	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}, NewID: newID()})
+}
+
+// newID counts, from any number of goroutines.
+func newID() func() string {
+	var n atomic.Int64
+	return func() string { return fmt.Sprintf("%020x", n.Add(1)<<20) }
 }
 
 func in(t *testing.T, region string) context.Context {

@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -17,11 +18,137 @@ import (
 // last one.
 const reserved = 5
 
+// maxSubnets is the quota of a VPC.
+const maxSubnets = 200
+
 // subnet is a subnet with what is derived when it is described.
 type subnet struct {
 	resource.Subnet
 	vpc  *resource.VPC
 	free int
+}
+
+// CreateSubnet adds a part of a VPC's range, in one zone.
+func (s *Service) CreateSubnet(ctx context.Context, in *wire.CreateSubnetRequest) (*wire.CreateSubnetResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	err := refuse(
+		refusal{"Ipv6CidrBlock", in.Ipv6CidrBlock != nil}, refusal{"OutpostArn", in.OutpostArn != nil},
+		refusal{"Ipv6Native", core.Val(in.Ipv6Native)},
+		refusal{"Ipv4IpamPoolId", in.Ipv4IpamPoolId != nil}, refusal{"Ipv4NetmaskLength", in.Ipv4NetmaskLength != nil},
+		refusal{"Ipv6IpamPoolId", in.Ipv6IpamPoolId != nil}, refusal{"Ipv6NetmaskLength", in.Ipv6NetmaskLength != nil},
+	)
+	if err != nil {
+		return nil, err
+	}
+	if core.Val(in.CidrBlock) == "" {
+		return nil, errMissing("cidrBlock")
+	}
+	cidr, ok := parseCIDR(*in.CidrBlock)
+	if !ok {
+		return nil, errCIDR(*in.CidrBlock)
+	}
+	tags, err := tagSpecification(in.TagSpecifications, "subnet")
+	if err != nil {
+		return nil, err
+	}
+	zone, err := subnetZone(region(ctx), in.AvailabilityZone, in.AvailabilityZoneId)
+	if err != nil {
+		return nil, err
+	}
+	n := resource.Subnet{ID: s.fresh("subnet"), CIDR: cidr.String(), Zone: zone.name, ZoneID: zone.id, Tags: tags}
+	var out *wire.Subnet
+	err = s.update(ctx, func(tx *store.Tx) error {
+		vpc, ok := resource.VPCs.Get(tx, key(region(ctx), *in.VpcId))
+		if !ok {
+			return errVPCNotFound(*in.VpcId)
+		}
+		if err := fits(vpc, cidr); err != nil {
+			return err
+		}
+		vpc.Subnets = append(vpc.Subnets, n)
+		resource.VPCs.Put(tx, vpcKey(vpc), vpc)
+		out = s.wireSubnet(subnet{Subnet: n, vpc: vpc, free: freeAddresses(n.CIDR, nil)})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.CreateSubnetResult{Subnet: out}, nil
+}
+
+// subnetZone is the zone that a request names, or the region's first.
+func subnetZone(region string, name, id *string) (zone, error) {
+	all := zones(region)
+	if name != nil && id != nil {
+		return zone{}, errCombination("availabilityZone", "availabilityZoneId")
+	}
+	var names, ids []string
+	for _, z := range all {
+		if name != nil && z.name == *name || id != nil && z.id == *id {
+			return z, nil
+		}
+		names, ids = append(names, z.name), append(ids, z.id)
+	}
+	switch {
+	case name != nil:
+		return zone{}, errSubnetZone("availabilityZone", *name, names)
+	case id != nil:
+		return zone{}, errSubnetZone("availabilityZoneId", *id, ids)
+	}
+	return all[0], nil
+}
+
+// fits refuses a range that is no free part of a VPC.
+func fits(vpc *resource.VPC, cidr netip.Prefix) error {
+	whole, err := netip.ParsePrefix(vpc.CIDR)
+	if err != nil {
+		return fmt.Errorf("range of %s: %w", vpc.ID, err)
+	}
+	if cidr.Bits() < max(minBits, whole.Bits()) || cidr.Bits() > maxBits || !whole.Contains(cidr.Addr()) {
+		return errSubnetRange(cidr.String())
+	}
+	for _, n := range vpc.Subnets {
+		if other, ok := parseCIDR(n.CIDR); ok && other.Overlaps(cidr) {
+			return errSubnetConflict(cidr.String())
+		}
+	}
+	if len(vpc.Subnets) >= maxSubnets {
+		return errSubnetLimit()
+	}
+	return nil
+}
+
+// DeleteSubnet removes a subnet in which no address is in use.
+func (s *Service) DeleteSubnet(ctx context.Context, in *wire.DeleteSubnetRequest) error {
+	if err := dryRun(in.DryRun); err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx *store.Tx) error {
+		vpc, at := findSubnet(tx, region(ctx), *in.SubnetId)
+		if vpc == nil {
+			return errSubnetNotFound(*in.SubnetId)
+		}
+		cidr, _ := parseCIDR(vpc.Subnets[at].CIDR)
+		if slices.ContainsFunc(addresses(tx, vpc), cidr.Contains) {
+			return errDependency("subnet", *in.SubnetId)
+		}
+		vpc.Subnets = slices.Delete(vpc.Subnets, at, at+1)
+		resource.VPCs.Put(tx, vpcKey(vpc), vpc)
+		return nil
+	})
+}
+
+// findSubnet is the VPC of a subnet and the subnet's place in it; nil if there is
+// no such subnet.
+func findSubnet(r store.Reader, region, id string) (*resource.VPC, int) {
+	for _, vpc := range resource.VPCs.List(r, key(region, "")) {
+		if at := slices.IndexFunc(vpc.Subnets, func(n resource.Subnet) bool { return n.ID == id }); at >= 0 {
+			return vpc, at
+		}
+	}
+	return nil, 0
 }
 
 // DescribeSubnets lists the subnets of the region.
@@ -30,23 +157,17 @@ func (s *Service) DescribeSubnets(ctx context.Context, in *wire.DescribeSubnetsR
 		return nil, err
 	}
 	var all []subnet
-	err := s.withVPC(ctx, func(r store.Reader, _ *resource.VPC) error {
+	err := s.view(ctx, func(r store.Reader) error {
 		all = subnets(r, region(ctx))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	id := func(n subnet) string { return n.ID }
-	if unknown := absent(in.SubnetIds, all, id); len(unknown) > 0 {
-		return nil, errSubnetNotFound(unknown[0])
-	}
-	found, err := filtered(all, in.Filters, s.subnetAttributes)
-	if err != nil {
-		return nil, err
-	}
-	found = slices.DeleteFunc(found, func(n subnet) bool { return !named(in.SubnetIds, n.ID) })
-	page, next, err := paginate(found, id, "DescribeSubnets", "subnetId", in.SubnetIds, in.MaxResults, in.NextToken)
+	page, next, err := answer(all, question[subnet]{
+		scope: "DescribeSubnets", idParam: "subnetId", ids: in.SubnetIds, id: func(n subnet) string { return n.ID }, absent: errSubnetNotFound,
+		filters: in.Filters, attributes: s.subnetAttributes, blank: subnet{vpc: &resource.VPC{}}, max: in.MaxResults, token: in.NextToken,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +178,7 @@ func (s *Service) DescribeSubnets(ctx context.Context, in *wire.DescribeSubnetsR
 	return out, nil
 }
 
-// subnets are all subnets of a region, sorted by id.
+// subnets are all subnets of a region.
 func subnets(r store.Reader, region string) []subnet {
 	var out []subnet
 	for _, vpc := range resource.VPCs.List(r, region+"/") {
@@ -66,7 +187,6 @@ func subnets(r store.Reader, region string) []subnet {
 			out = append(out, subnet{Subnet: n, vpc: vpc, free: freeAddresses(n.CIDR, taken)})
 		}
 	}
-	slices.SortFunc(out, func(a, b subnet) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 

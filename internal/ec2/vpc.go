@@ -2,7 +2,7 @@ package ec2
 
 import (
 	"context"
-	"fmt"
+	"net/netip"
 	"slices"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
@@ -11,43 +11,19 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// defaultCIDR is the range of every default VPC.
-const defaultCIDR = "172.31.0.0/16"
+func vpcKey(v *resource.VPC) string { return key(v.Region, v.ID) }
 
-// DefaultVPC returns the region's default VPC, made in tx when it is missing.
-func (s *Service) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
-	if vpc, ok := s.PeekDefaultVPC(tx, region); ok {
-		return vpc, nil
-	}
+// addVPC stores a new VPC with its default security group.
+func (s *Service) addVPC(tx *store.Tx, v *resource.VPC) error {
 	window, err := s.freeWindow(tx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	vpc := &resource.VPC{
-		Region: region, ID: s.id("vpc", region, "default"), CIDR: defaultCIDR, IsDefault: true, Window: window,
-		DefaultSecurityGroup: s.id("sg", region, "default"),
-	}
-	for i, z := range zones(region) {
-		vpc.Subnets = append(vpc.Subnets, resource.Subnet{
-			ID: s.id("subnet", region, z.name), CIDR: fmt.Sprintf("172.31.%d.0/20", i*16),
-			Zone: z.name, ZoneID: z.id, DefaultForAZ: true,
-		})
-	}
-	resource.VPCs.Put(tx, vpcKey(vpc), vpc)
-	return vpc, nil
+	v.Window = window
+	resource.VPCs.Put(tx, vpcKey(v), v)
+	s.addDefaultGroup(tx, v)
+	return nil
 }
-
-// PeekDefaultVPC is the region's default VPC if it has been made.
-func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, bool) {
-	for _, vpc := range resource.VPCs.List(r, region+"/") {
-		if vpc.IsDefault {
-			return vpc, true
-		}
-	}
-	return nil, false
-}
-
-func vpcKey(v *resource.VPC) string { return v.Region + "/" + v.ID }
 
 // freeWindow finds the lowest even window that is free together with the odd one
 // after it; see resource.VPC.
@@ -64,30 +40,74 @@ func (s *Service) freeWindow(r store.Reader) (int, error) {
 	return 0, errVPCLimit()
 }
 
-// withVPC calls fn with the region's default VPC as it is stored, made before
-// when the region is looked at for the first time.
-func (s *Service) withVPC(ctx context.Context, fn func(r store.Reader, vpc *resource.VPC) error) error {
-	for {
-		made := false
-		err := s.store.View(ctx, func(r store.Reader) error {
-			vpc, ok := s.PeekDefaultVPC(r, region(ctx))
-			if !ok {
-				return nil
-			}
-			made = true
-			return fn(r, vpc)
-		})
-		if made || err != nil {
-			return err
-		}
-		err = s.store.Update(ctx, func(tx *store.Tx) error {
-			_, err := s.DefaultVPC(tx, region(ctx))
-			return err
-		})
-		if err != nil {
-			return err
-		}
+// CreateVpc makes a VPC with a default security group and no subnets.
+func (s *Service) CreateVpc(ctx context.Context, in *wire.CreateVpcRequest) (*wire.CreateVpcResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
 	}
+	err := refuse(
+		refusal{"AmazonProvidedIpv6CidrBlock", core.Val(in.AmazonProvidedIpv6CidrBlock)},
+		refusal{"Ipv6Pool", in.Ipv6Pool != nil}, refusal{"Ipv6CidrBlock", in.Ipv6CidrBlock != nil},
+		refusal{"Ipv4IpamPoolId", in.Ipv4IpamPoolId != nil}, refusal{"Ipv4NetmaskLength", in.Ipv4NetmaskLength != nil},
+		refusal{"Ipv6IpamPoolId", in.Ipv6IpamPoolId != nil}, refusal{"Ipv6NetmaskLength", in.Ipv6NetmaskLength != nil},
+		refusal{"InstanceTenancy", not(in.InstanceTenancy, "default")},
+		refusal{"Ipv6CidrBlockNetworkBorderGroup", in.Ipv6CidrBlockNetworkBorderGroup != nil},
+	)
+	if err != nil {
+		return nil, err
+	}
+	if core.Val(in.CidrBlock) == "" {
+		return nil, errMissing("cidrBlock")
+	}
+	cidr, err := vpcCIDR(*in.CidrBlock)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := tagSpecification(in.TagSpecifications, "vpc")
+	if err != nil {
+		return nil, err
+	}
+	id := s.fresh("vpc")
+	vpc := &resource.VPC{Region: region(ctx), ID: id, CIDR: cidr.String(), Tags: tags, DefaultSecurityGroup: s.id("sg", region(ctx), id)}
+	if err := s.store.Update(ctx, func(tx *store.Tx) error { return s.addVPC(tx, vpc) }); err != nil {
+		return nil, err
+	}
+	return &wire.CreateVpcResult{Vpc: s.wireVPC(vpc)}, nil
+}
+
+func vpcCIDR(text string) (netip.Prefix, error) {
+	cidr, ok := parseCIDR(text)
+	if !ok {
+		return cidr, errCIDR(text)
+	}
+	if cidr.Bits() < minBits || cidr.Bits() > maxBits || slices.ContainsFunc(unusable(), cidr.Overlaps) {
+		return cidr, errVPCRange(text)
+	}
+	return cidr, nil
+}
+
+// DeleteVpc removes a VPC in which nothing is left but its default group.
+func (s *Service) DeleteVpc(ctx context.Context, in *wire.DeleteVpcRequest) error {
+	if err := dryRun(in.DryRun); err != nil {
+		return err
+	}
+	return s.update(ctx, func(tx *store.Tx) error {
+		k := key(region(ctx), *in.VpcId)
+		vpc, ok := resource.VPCs.Get(tx, k)
+		if !ok {
+			return errVPCNotFound(*in.VpcId)
+		}
+		others := slices.ContainsFunc(groupsOf(tx, vpc), func(g *resource.SecurityGroup) bool { return g.ID != vpc.DefaultSecurityGroup })
+		if len(vpc.Subnets) > 0 || others {
+			return errDependency("vpc", vpc.ID)
+		}
+		resource.VPCs.Delete(tx, k)
+		resource.SecurityGroups.Delete(tx, key(vpc.Region, vpc.DefaultSecurityGroup))
+		if vpc.IsDefault {
+			resource.NetworkRegions.Put(tx, vpc.Region, &resource.NetworkRegion{NoDefaultVPC: true})
+		}
+		return nil
+	})
 }
 
 // DescribeVpcs lists the region's VPCs.
@@ -96,23 +116,17 @@ func (s *Service) DescribeVpcs(ctx context.Context, in *wire.DescribeVpcsRequest
 		return nil, err
 	}
 	var all []*resource.VPC
-	err := s.withVPC(ctx, func(r store.Reader, _ *resource.VPC) error {
-		all = resource.VPCs.List(r, region(ctx)+"/")
+	err := s.view(ctx, func(r store.Reader) error {
+		all = resource.VPCs.List(r, key(region(ctx), ""))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	id := func(v *resource.VPC) string { return v.ID }
-	if unknown := absent(in.VpcIds, all, id); len(unknown) > 0 {
-		return nil, errVPCNotFound(unknown[0])
-	}
-	found, err := filtered(all, in.Filters, s.vpcAttributes)
-	if err != nil {
-		return nil, err
-	}
-	found = slices.DeleteFunc(found, func(v *resource.VPC) bool { return !named(in.VpcIds, v.ID) })
-	page, next, err := paginate(found, id, "DescribeVpcs", "vpcId", in.VpcIds, in.MaxResults, in.NextToken)
+	page, next, err := answer(all, question[*resource.VPC]{
+		scope: "DescribeVpcs", idParam: "vpcId", ids: in.VpcIds, id: func(v *resource.VPC) string { return v.ID }, absent: errVPCNotFound,
+		filters: in.Filters, attributes: s.vpcAttributes, blank: &resource.VPC{}, max: in.MaxResults, token: in.NextToken,
+	})
 	if err != nil {
 		return nil, err
 	}

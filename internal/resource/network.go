@@ -1,6 +1,9 @@
 package resource
 
-import "github.com/larder-cache/larder/internal/core"
+import (
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/store"
+)
 
 // VPC is a virtual network of one region. Key: REGION/VPCID.
 type VPC struct {
@@ -17,6 +20,23 @@ type VPC struct {
 	// DefaultSecurityGroup is the id of the group that every network interface
 	// is in when none is named.
 	DefaultSecurityGroup string
+	// DNSHostnames is the attribute of that name; nil is true for a default VPC and
+	// false for others.
+	DNSHostnames *bool
+}
+
+// NetworkRegion is what is known of the network of a region as a whole. There is
+// none before something out of the ordinary happened. Key: REGION.
+type NetworkRegion struct {
+	// NoDefaultVPC is set while the default VPC is deleted, so that it is not made
+	// again by itself.
+	NoDefaultVPC bool
+}
+
+// DefaultVPCDeleted reports whether the user deleted the default VPC of a region.
+func DefaultVPCDeleted(r store.Reader, region string) bool {
+	n, ok := NetworkRegions.Get(r, region)
+	return ok && n.NoDefaultVPC
 }
 
 // Subnet is a part of a VPC in one zone.

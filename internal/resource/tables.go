@@ -5,6 +5,8 @@ import "github.com/larder-cache/larder/internal/store"
 // The tables of the store: the one list of everything that is kept.
 var (
 	VPCs              = store.NewTable[VPC]("vpcs")
+	NetworkRegions    = store.NewTable[NetworkRegion]("network-regions")
+	SecurityGroups    = store.NewTable[SecurityGroup]("security-groups")
 	Addresses         = store.NewTable[Address]("addresses")
 	CacheClusters     = store.NewTable[CacheCluster]("cache-clusters")
 	ReplicationGroups = store.NewTable[ReplicationGroup]("replication-groups")

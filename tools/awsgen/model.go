@@ -114,13 +114,14 @@ func load(modelFile, overlayFile string) (*model, error) {
 	return m, nil
 }
 
-// merge lays the shapes of an overlay over the model's: a shape that exists keeps
-// what the overlay does not name.
+// merge lays the operations and shapes of an overlay over the model's: one that
+// exists keeps what the overlay does not name.
 func (m *model) merge(overlay []byte) error {
 	var raw struct {
-		Comment   string                     `json:"comment"`
-		Namespace string                     `json:"xmlNamespace"`
-		Shapes    map[string]json.RawMessage `json:"shapes"`
+		Comment    string                     `json:"comment"`
+		Namespace  string                     `json:"xmlNamespace"`
+		Operations map[string]json.RawMessage `json:"operations"`
+		Shapes     map[string]json.RawMessage `json:"shapes"`
 	}
 	d := json.NewDecoder(bytes.NewReader(overlay))
 	d.DisallowUnknownFields()
@@ -129,6 +130,14 @@ func (m *model) merge(overlay []byte) error {
 	}
 	if raw.Namespace != "" {
 		m.Metadata.XMLNamespace = raw.Namespace
+	}
+	for name, patch := range raw.Operations {
+		if m.Operations[name] == nil {
+			return fmt.Errorf("the model has no operation %s", name)
+		}
+		if err := json.Unmarshal(patch, m.Operations[name]); err != nil {
+			return fmt.Errorf("operation %s: %w", name, err)
+		}
 	}
 	for name, patch := range raw.Shapes {
 		if m.Shapes[name] == nil {

@@ -2,6 +2,120 @@
 
 package ec2
 
+// AttributeBooleanValue is a structure of the API.
+type AttributeBooleanValue struct {
+	Value *bool `out:"value"`
+}
+
+// AuthorizeSecurityGroupEgressRequest is a structure of the API.
+type AuthorizeSecurityGroupEgressRequest struct {
+	DryRun                     *bool
+	GroupId                    *string `required:"true"`
+	IpPermissions              []*IpPermission
+	TagSpecifications          []*TagSpecification `in:"TagSpecification"`
+	CidrIp                     *string
+	FromPort                   *int
+	IpProtocol                 *string
+	ToPort                     *int
+	SourceSecurityGroupName    *string
+	SourceSecurityGroupOwnerId *string
+}
+
+// AuthorizeSecurityGroupIngressRequest is a structure of the API.
+type AuthorizeSecurityGroupIngressRequest struct {
+	CidrIp                     *string
+	FromPort                   *int
+	GroupId                    *string
+	GroupName                  *string
+	IpPermissions              []*IpPermission
+	IpProtocol                 *string
+	SourceSecurityGroupName    *string
+	SourceSecurityGroupOwnerId *string
+	ToPort                     *int
+	DryRun                     *bool
+	TagSpecifications          []*TagSpecification `in:"TagSpecification"`
+}
+
+// CreateDefaultVpcRequest is a structure of the API.
+type CreateDefaultVpcRequest struct {
+	DryRun *bool
+}
+
+// CreateSecurityGroupRequest is a structure of the API.
+type CreateSecurityGroupRequest struct {
+	Description       *string `in:"GroupDescription" required:"true"`
+	GroupName         *string `required:"true"`
+	VpcId             *string
+	TagSpecifications []*TagSpecification `in:"TagSpecification"`
+	DryRun            *bool
+}
+
+// CreateSubnetRequest is a structure of the API.
+type CreateSubnetRequest struct {
+	TagSpecifications  []*TagSpecification `in:"TagSpecification"`
+	AvailabilityZone   *string
+	AvailabilityZoneId *string
+	CidrBlock          *string
+	Ipv6CidrBlock      *string
+	OutpostArn         *string
+	VpcId              *string `required:"true"`
+	DryRun             *bool
+	Ipv6Native         *bool
+	Ipv4IpamPoolId     *string
+	Ipv4NetmaskLength  *int
+	Ipv6IpamPoolId     *string
+	Ipv6NetmaskLength  *int
+}
+
+// CreateTagsRequest is a structure of the API.
+type CreateTagsRequest struct {
+	DryRun    *bool
+	Resources []string `in:"ResourceId" required:"true"`
+	Tags      []*Tag   `in:"Tag" required:"true"`
+}
+
+// CreateVpcRequest is a structure of the API.
+type CreateVpcRequest struct {
+	CidrBlock                       *string
+	AmazonProvidedIpv6CidrBlock     *bool
+	Ipv6Pool                        *string
+	Ipv6CidrBlock                   *string
+	Ipv4IpamPoolId                  *string
+	Ipv4NetmaskLength               *int
+	Ipv6IpamPoolId                  *string
+	Ipv6NetmaskLength               *int
+	DryRun                          *bool
+	InstanceTenancy                 *string `enum:"default|dedicated|host"`
+	Ipv6CidrBlockNetworkBorderGroup *string
+	TagSpecifications               []*TagSpecification `in:"TagSpecification"`
+}
+
+// DeleteSecurityGroupRequest is a structure of the API.
+type DeleteSecurityGroupRequest struct {
+	GroupId   *string
+	GroupName *string
+	DryRun    *bool
+}
+
+// DeleteSubnetRequest is a structure of the API.
+type DeleteSubnetRequest struct {
+	SubnetId *string `required:"true"`
+	DryRun   *bool
+}
+
+// DeleteTagsRequest is a structure of the API.
+type DeleteTagsRequest struct {
+	DryRun    *bool
+	Resources []string `in:"ResourceId" required:"true"`
+	Tags      []*Tag   `in:"Tag"`
+}
+
+// DeleteVpcRequest is a structure of the API.
+type DeleteVpcRequest struct {
+	VpcId  *string `required:"true"`
+	DryRun *bool
+}
+
 // DescribeAccountAttributesRequest is a structure of the API.
 type DescribeAccountAttributesRequest struct {
 	AttributeNames []string `in:"AttributeName" enum:"supported-platforms|default-vpc"`
@@ -17,12 +131,48 @@ type DescribeAvailabilityZonesRequest struct {
 	DryRun               *bool
 }
 
+// DescribeNetworkAclsRequest is a structure of the API.
+type DescribeNetworkAclsRequest struct {
+	Filters       []*Filter `in:"Filter"`
+	DryRun        *bool
+	NetworkAclIds []string `in:"NetworkAclId"`
+	NextToken     *string
+	MaxResults    *int `min:"5" max:"1000"`
+}
+
+// DescribeNetworkInterfacesRequest is a structure of the API.
+type DescribeNetworkInterfacesRequest struct {
+	Filters             []*Filter `in:"Filter"`
+	DryRun              *bool
+	NetworkInterfaceIds []string `in:"NetworkInterfaceId"`
+	NextToken           *string
+	MaxResults          *int `min:"5" max:"1000"`
+}
+
 // DescribeRegionsRequest is a structure of the API.
 type DescribeRegionsRequest struct {
 	Filters     []*Filter `in:"Filter"`
 	RegionNames []string  `in:"RegionName"`
 	DryRun      *bool
 	AllRegions  *bool
+}
+
+// DescribeRouteTablesRequest is a structure of the API.
+type DescribeRouteTablesRequest struct {
+	Filters       []*Filter `in:"Filter"`
+	DryRun        *bool
+	RouteTableIds []string `in:"RouteTableId"`
+	NextToken     *string
+	MaxResults    *int `min:"5" max:"100"`
+}
+
+// DescribeSecurityGroupRulesRequest is a structure of the API.
+type DescribeSecurityGroupRulesRequest struct {
+	Filters              []*Filter `in:"Filter"`
+	SecurityGroupRuleIds []string  `in:"SecurityGroupRuleId"`
+	DryRun               *bool
+	NextToken            *string
+	MaxResults           *int `min:"5" max:"1000"`
 }
 
 // DescribeSecurityGroupsRequest is a structure of the API.
@@ -44,6 +194,21 @@ type DescribeSubnetsRequest struct {
 	MaxResults *int `min:"5" max:"1000"`
 }
 
+// DescribeTagsRequest is a structure of the API.
+type DescribeTagsRequest struct {
+	DryRun     *bool
+	Filters    []*Filter `in:"Filter"`
+	MaxResults *int
+	NextToken  *string
+}
+
+// DescribeVpcAttributeRequest is a structure of the API.
+type DescribeVpcAttributeRequest struct {
+	Attribute *string `required:"true" enum:"enableDnsSupport|enableDnsHostnames|enableNetworkAddressUsageMetrics"`
+	VpcId     *string `required:"true"`
+	DryRun    *bool
+}
+
 // DescribeVpcsRequest is a structure of the API.
 type DescribeVpcsRequest struct {
 	Filters    []*Filter `in:"Filter"`
@@ -57,4 +222,142 @@ type DescribeVpcsRequest struct {
 type Filter struct {
 	Name   *string
 	Values []string `in:"Value"`
+}
+
+// IpPermission is a structure of the API.
+type IpPermission struct {
+	FromPort         *int               `out:"fromPort"`
+	IpProtocol       *string            `out:"ipProtocol"`
+	IpRanges         []*IpRange         `out:"ipRanges" item:"item"`
+	Ipv6Ranges       []*Ipv6Range       `out:"ipv6Ranges" item:"item"`
+	PrefixListIds    []*PrefixListId    `out:"prefixListIds" item:"item"`
+	ToPort           *int               `out:"toPort"`
+	UserIdGroupPairs []*UserIdGroupPair `in:"Groups" out:"groups" item:"item"`
+}
+
+// IpRange is a structure of the API.
+type IpRange struct {
+	CidrIp      *string `out:"cidrIp"`
+	Description *string `out:"description"`
+}
+
+// Ipv6Range is a structure of the API.
+type Ipv6Range struct {
+	CidrIpv6    *string `out:"cidrIpv6"`
+	Description *string `out:"description"`
+}
+
+// ModifySecurityGroupRulesRequest is a structure of the API.
+type ModifySecurityGroupRulesRequest struct {
+	GroupId            *string                    `required:"true"`
+	SecurityGroupRules []*SecurityGroupRuleUpdate `in:"SecurityGroupRule" required:"true"`
+	DryRun             *bool
+}
+
+// ModifyVpcAttributeRequest is a structure of the API.
+type ModifyVpcAttributeRequest struct {
+	EnableDnsHostnames               *AttributeBooleanValue
+	EnableDnsSupport                 *AttributeBooleanValue
+	VpcId                            *string `required:"true"`
+	EnableNetworkAddressUsageMetrics *AttributeBooleanValue
+}
+
+// PrefixListId is a structure of the API.
+type PrefixListId struct {
+	Description  *string `out:"description"`
+	PrefixListId *string `out:"prefixListId"`
+}
+
+// RevokeSecurityGroupEgressRequest is a structure of the API.
+type RevokeSecurityGroupEgressRequest struct {
+	DryRun                     *bool
+	GroupId                    *string `required:"true"`
+	IpPermissions              []*IpPermission
+	SecurityGroupRuleIds       []string `in:"SecurityGroupRuleId"`
+	CidrIp                     *string
+	FromPort                   *int
+	IpProtocol                 *string
+	ToPort                     *int
+	SourceSecurityGroupName    *string
+	SourceSecurityGroupOwnerId *string
+}
+
+// RevokeSecurityGroupIngressRequest is a structure of the API.
+type RevokeSecurityGroupIngressRequest struct {
+	CidrIp                     *string
+	FromPort                   *int
+	GroupId                    *string
+	GroupName                  *string
+	IpPermissions              []*IpPermission
+	IpProtocol                 *string
+	SourceSecurityGroupName    *string
+	SourceSecurityGroupOwnerId *string
+	ToPort                     *int
+	DryRun                     *bool
+	SecurityGroupRuleIds       []string `in:"SecurityGroupRuleId"`
+}
+
+// SecurityGroupRuleDescription is a structure of the API.
+type SecurityGroupRuleDescription struct {
+	SecurityGroupRuleId *string
+	Description         *string
+}
+
+// SecurityGroupRuleRequest is a structure of the API.
+type SecurityGroupRuleRequest struct {
+	IpProtocol        *string
+	FromPort          *int
+	ToPort            *int
+	CidrIpv4          *string
+	CidrIpv6          *string
+	PrefixListId      *string
+	ReferencedGroupId *string
+	Description       *string
+}
+
+// SecurityGroupRuleUpdate is a structure of the API.
+type SecurityGroupRuleUpdate struct {
+	SecurityGroupRuleId *string `required:"true"`
+	SecurityGroupRule   *SecurityGroupRuleRequest
+}
+
+// Tag is a structure of the API.
+type Tag struct {
+	Key   *string `out:"key"`
+	Value *string `out:"value"`
+}
+
+// TagSpecification is a structure of the API.
+type TagSpecification struct {
+	ResourceType *string `enum:"capacity-reservation|client-vpn-endpoint|customer-gateway|carrier-gateway|coip-pool|dedicated-host|dhcp-options|egress-only-internet-gateway|elastic-ip|elastic-gpu|export-image-task|export-instance-task|fleet|fpga-image|host-reservation|image|import-image-task|import-snapshot-task|instance|instance-event-window|internet-gateway|ipam|ipam-pool|ipam-scope|ipv4pool-ec2|ipv6pool-ec2|key-pair|launch-template|local-gateway|local-gateway-route-table|local-gateway-virtual-interface|local-gateway-virtual-interface-group|local-gateway-route-table-vpc-association|local-gateway-route-table-virtual-interface-group-association|natgateway|network-acl|network-interface|network-insights-analysis|network-insights-path|network-insights-access-scope|network-insights-access-scope-analysis|placement-group|prefix-list|replace-root-volume-task|reserved-instances|route-table|security-group|security-group-rule|snapshot|spot-fleet-request|spot-instances-request|subnet|subnet-cidr-reservation|traffic-mirror-filter|traffic-mirror-session|traffic-mirror-target|transit-gateway|transit-gateway-attachment|transit-gateway-connect-peer|transit-gateway-multicast-domain|transit-gateway-policy-table|transit-gateway-route-table|transit-gateway-route-table-announcement|volume|vpc|vpc-endpoint|vpc-endpoint-connection|vpc-endpoint-service|vpc-endpoint-service-permission|vpc-peering-connection|vpn-connection|vpn-gateway|vpc-flow-log|capacity-reservation-fleet|traffic-mirror-filter-rule|vpc-endpoint-connection-device-type|verified-access-instance|verified-access-group|verified-access-endpoint|verified-access-policy|verified-access-trust-provider|vpn-connection-device-type|vpc-block-public-access-exclusion|ipam-resource-discovery|ipam-resource-discovery-association|instance-connect-endpoint|ipam-external-resource-verification-token"`
+	Tags         []*Tag  `in:"Tag"`
+}
+
+// UpdateSecurityGroupRuleDescriptionsEgressRequest is a structure of the API.
+type UpdateSecurityGroupRuleDescriptionsEgressRequest struct {
+	DryRun                        *bool
+	GroupId                       *string
+	GroupName                     *string
+	IpPermissions                 []*IpPermission
+	SecurityGroupRuleDescriptions []*SecurityGroupRuleDescription `in:"SecurityGroupRuleDescription"`
+}
+
+// UpdateSecurityGroupRuleDescriptionsIngressRequest is a structure of the API.
+type UpdateSecurityGroupRuleDescriptionsIngressRequest struct {
+	DryRun                        *bool
+	GroupId                       *string
+	GroupName                     *string
+	IpPermissions                 []*IpPermission
+	SecurityGroupRuleDescriptions []*SecurityGroupRuleDescription `in:"SecurityGroupRuleDescription"`
+}
+
+// UserIdGroupPair is a structure of the API.
+type UserIdGroupPair struct {
+	Description            *string `out:"description"`
+	GroupId                *string `out:"groupId"`
+	GroupName              *string `out:"groupName"`
+	PeeringStatus          *string `out:"peeringStatus"`
+	UserId                 *string `out:"userId"`
+	VpcId                  *string `out:"vpcId"`
+	VpcPeeringConnectionId *string `out:"vpcPeeringConnectionId"`
 }

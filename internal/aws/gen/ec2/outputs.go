@@ -2,6 +2,10 @@
 
 package ec2
 
+import (
+	"time"
+)
+
 // AccountAttribute is a structure of the API.
 type AccountAttribute struct {
 	AttributeName   *string                  `out:"attributeName"`
@@ -11,6 +15,29 @@ type AccountAttribute struct {
 // AccountAttributeValue is a structure of the API.
 type AccountAttributeValue struct {
 	AttributeValue *string `out:"attributeValue"`
+}
+
+// AttachmentEnaSrdSpecification is a structure of the API.
+type AttachmentEnaSrdSpecification struct {
+	EnaSrdEnabled          *bool                             `out:"enaSrdEnabled"`
+	EnaSrdUdpSpecification *AttachmentEnaSrdUdpSpecification `out:"enaSrdUdpSpecification"`
+}
+
+// AttachmentEnaSrdUdpSpecification is a structure of the API.
+type AttachmentEnaSrdUdpSpecification struct {
+	EnaSrdUdpEnabled *bool `out:"enaSrdUdpEnabled"`
+}
+
+// AuthorizeSecurityGroupEgressResult is a structure of the API.
+type AuthorizeSecurityGroupEgressResult struct {
+	Return             *bool                `out:"return"`
+	SecurityGroupRules []*SecurityGroupRule `out:"securityGroupRuleSet" item:"item"`
+}
+
+// AuthorizeSecurityGroupIngressResult is a structure of the API.
+type AuthorizeSecurityGroupIngressResult struct {
+	Return             *bool                `out:"return"`
+	SecurityGroupRules []*SecurityGroupRule `out:"securityGroupRuleSet" item:"item"`
 }
 
 // AvailabilityZone is a structure of the API.
@@ -33,6 +60,41 @@ type AvailabilityZoneMessage struct {
 	Message *string `out:"message"`
 }
 
+// ConnectionTrackingConfiguration is a structure of the API.
+type ConnectionTrackingConfiguration struct {
+	TcpEstablishedTimeout *int `out:"tcpEstablishedTimeout"`
+	UdpStreamTimeout      *int `out:"udpStreamTimeout"`
+	UdpTimeout            *int `out:"udpTimeout"`
+}
+
+// CreateDefaultVpcResult is a structure of the API.
+type CreateDefaultVpcResult struct {
+	Vpc *Vpc `out:"vpc"`
+}
+
+// CreateSecurityGroupResult is a structure of the API.
+type CreateSecurityGroupResult struct {
+	GroupId          *string `out:"groupId"`
+	Tags             []*Tag  `out:"tagSet" item:"item"`
+	SecurityGroupArn *string `out:"securityGroupArn"`
+}
+
+// CreateSubnetResult is a structure of the API.
+type CreateSubnetResult struct {
+	Subnet *Subnet `out:"subnet"`
+}
+
+// CreateVpcResult is a structure of the API.
+type CreateVpcResult struct {
+	Vpc *Vpc `out:"vpc"`
+}
+
+// DeleteSecurityGroupResult is a structure of the API.
+type DeleteSecurityGroupResult struct {
+	Return  *bool   `out:"return"`
+	GroupId *string `out:"groupId"`
+}
+
 // DescribeAccountAttributesResult is a structure of the API.
 type DescribeAccountAttributesResult struct {
 	AccountAttributes []*AccountAttribute `out:"accountAttributeSet" item:"item"`
@@ -43,9 +105,33 @@ type DescribeAvailabilityZonesResult struct {
 	AvailabilityZones []*AvailabilityZone `out:"availabilityZoneInfo" item:"item"`
 }
 
+// DescribeNetworkAclsResult is a structure of the API.
+type DescribeNetworkAclsResult struct {
+	NetworkAcls []*NetworkAcl `out:"networkAclSet" item:"item"`
+	NextToken   *string       `out:"nextToken"`
+}
+
+// DescribeNetworkInterfacesResult is a structure of the API.
+type DescribeNetworkInterfacesResult struct {
+	NetworkInterfaces []*NetworkInterface `out:"networkInterfaceSet" item:"item"`
+	NextToken         *string             `out:"nextToken"`
+}
+
 // DescribeRegionsResult is a structure of the API.
 type DescribeRegionsResult struct {
 	Regions []*Region `out:"regionInfo" item:"item"`
+}
+
+// DescribeRouteTablesResult is a structure of the API.
+type DescribeRouteTablesResult struct {
+	RouteTables []*RouteTable `out:"routeTableSet" item:"item"`
+	NextToken   *string       `out:"nextToken"`
+}
+
+// DescribeSecurityGroupRulesResult is a structure of the API.
+type DescribeSecurityGroupRulesResult struct {
+	SecurityGroupRules []*SecurityGroupRule `out:"securityGroupRuleSet" item:"item"`
+	NextToken          *string              `out:"nextToken"`
 }
 
 // DescribeSecurityGroupsResult is a structure of the API.
@@ -60,39 +146,156 @@ type DescribeSubnetsResult struct {
 	NextToken *string   `out:"nextToken"`
 }
 
+// DescribeTagsResult is a structure of the API.
+type DescribeTagsResult struct {
+	NextToken *string           `out:"nextToken"`
+	Tags      []*TagDescription `out:"tagSet" item:"item"`
+}
+
+// DescribeVpcAttributeResult is a structure of the API.
+type DescribeVpcAttributeResult struct {
+	VpcId                            *string                `out:"vpcId"`
+	EnableDnsHostnames               *AttributeBooleanValue `out:"enableDnsHostnames"`
+	EnableDnsSupport                 *AttributeBooleanValue `out:"enableDnsSupport"`
+	EnableNetworkAddressUsageMetrics *AttributeBooleanValue `out:"enableNetworkAddressUsageMetrics"`
+}
+
 // DescribeVpcsResult is a structure of the API.
 type DescribeVpcsResult struct {
 	Vpcs      []*Vpc  `out:"vpcSet" item:"item"`
 	NextToken *string `out:"nextToken"`
 }
 
-// IpPermission is a structure of the API.
-type IpPermission struct {
-	FromPort         *int               `out:"fromPort"`
-	IpProtocol       *string            `out:"ipProtocol"`
-	IpRanges         []*IpRange         `out:"ipRanges" item:"item"`
-	Ipv6Ranges       []*Ipv6Range       `out:"ipv6Ranges" item:"item"`
-	PrefixListIds    []*PrefixListId    `out:"prefixListIds" item:"item"`
-	ToPort           *int               `out:"toPort"`
-	UserIdGroupPairs []*UserIdGroupPair `out:"groups" item:"item"`
+// GroupIdentifier is a structure of the API.
+type GroupIdentifier struct {
+	GroupName *string `out:"groupName"`
+	GroupId   *string `out:"groupId"`
 }
 
-// IpRange is a structure of the API.
-type IpRange struct {
-	CidrIp      *string `out:"cidrIp"`
-	Description *string `out:"description"`
+// IcmpTypeCode is a structure of the API.
+type IcmpTypeCode struct {
+	Code *int `out:"code"`
+	Type *int `out:"type"`
 }
 
-// Ipv6Range is a structure of the API.
-type Ipv6Range struct {
-	CidrIpv6    *string `out:"cidrIpv6"`
-	Description *string `out:"description"`
+// Ipv4PrefixSpecification is a structure of the API.
+type Ipv4PrefixSpecification struct {
+	Ipv4Prefix *string `out:"ipv4Prefix"`
 }
 
-// PrefixListId is a structure of the API.
-type PrefixListId struct {
-	Description  *string `out:"description"`
-	PrefixListId *string `out:"prefixListId"`
+// Ipv6PrefixSpecification is a structure of the API.
+type Ipv6PrefixSpecification struct {
+	Ipv6Prefix *string `out:"ipv6Prefix"`
+}
+
+// ModifySecurityGroupRulesResult is a structure of the API.
+type ModifySecurityGroupRulesResult struct {
+	Return *bool `out:"return"`
+}
+
+// NetworkAcl is a structure of the API.
+type NetworkAcl struct {
+	Associations []*NetworkAclAssociation `out:"associationSet" item:"item"`
+	Entries      []*NetworkAclEntry       `out:"entrySet" item:"item"`
+	IsDefault    *bool                    `out:"default"`
+	NetworkAclId *string                  `out:"networkAclId"`
+	Tags         []*Tag                   `out:"tagSet" item:"item"`
+	VpcId        *string                  `out:"vpcId"`
+	OwnerId      *string                  `out:"ownerId"`
+}
+
+// NetworkAclAssociation is a structure of the API.
+type NetworkAclAssociation struct {
+	NetworkAclAssociationId *string `out:"networkAclAssociationId"`
+	NetworkAclId            *string `out:"networkAclId"`
+	SubnetId                *string `out:"subnetId"`
+}
+
+// NetworkAclEntry is a structure of the API.
+type NetworkAclEntry struct {
+	CidrBlock     *string       `out:"cidrBlock"`
+	Egress        *bool         `out:"egress"`
+	IcmpTypeCode  *IcmpTypeCode `out:"icmpTypeCode"`
+	Ipv6CidrBlock *string       `out:"ipv6CidrBlock"`
+	PortRange     *PortRange    `out:"portRange"`
+	Protocol      *string       `out:"protocol"`
+	RuleAction    *string       `out:"ruleAction"`
+	RuleNumber    *int          `out:"ruleNumber"`
+}
+
+// NetworkInterface is a structure of the API.
+type NetworkInterface struct {
+	Association                     *NetworkInterfaceAssociation        `out:"association"`
+	Attachment                      *NetworkInterfaceAttachment         `out:"attachment"`
+	AvailabilityZone                *string                             `out:"availabilityZone"`
+	ConnectionTrackingConfiguration *ConnectionTrackingConfiguration    `out:"connectionTrackingConfiguration"`
+	Description                     *string                             `out:"description"`
+	Groups                          []*GroupIdentifier                  `out:"groupSet" item:"item"`
+	InterfaceType                   *string                             `out:"interfaceType"`
+	Ipv6Addresses                   []*NetworkInterfaceIpv6Address      `out:"ipv6AddressesSet" item:"item"`
+	MacAddress                      *string                             `out:"macAddress"`
+	NetworkInterfaceId              *string                             `out:"networkInterfaceId"`
+	OutpostArn                      *string                             `out:"outpostArn"`
+	OwnerId                         *string                             `out:"ownerId"`
+	PrivateDnsName                  *string                             `out:"privateDnsName"`
+	PrivateIpAddress                *string                             `out:"privateIpAddress"`
+	PrivateIpAddresses              []*NetworkInterfacePrivateIpAddress `out:"privateIpAddressesSet" item:"item"`
+	Ipv4Prefixes                    []*Ipv4PrefixSpecification          `out:"ipv4PrefixSet" item:"item"`
+	Ipv6Prefixes                    []*Ipv6PrefixSpecification          `out:"ipv6PrefixSet" item:"item"`
+	RequesterId                     *string                             `out:"requesterId"`
+	RequesterManaged                *bool                               `out:"requesterManaged"`
+	SourceDestCheck                 *bool                               `out:"sourceDestCheck"`
+	Status                          *string                             `out:"status"`
+	SubnetId                        *string                             `out:"subnetId"`
+	TagSet                          []*Tag                              `out:"tagSet" item:"item"`
+	VpcId                           *string                             `out:"vpcId"`
+	DenyAllIgwTraffic               *bool                               `out:"denyAllIgwTraffic"`
+	Ipv6Native                      *bool                               `out:"ipv6Native"`
+	Ipv6Address                     *string                             `out:"ipv6Address"`
+}
+
+// NetworkInterfaceAssociation is a structure of the API.
+type NetworkInterfaceAssociation struct {
+	AllocationId    *string `out:"allocationId"`
+	AssociationId   *string `out:"associationId"`
+	IpOwnerId       *string `out:"ipOwnerId"`
+	PublicDnsName   *string `out:"publicDnsName"`
+	PublicIp        *string `out:"publicIp"`
+	CustomerOwnedIp *string `out:"customerOwnedIp"`
+	CarrierIp       *string `out:"carrierIp"`
+}
+
+// NetworkInterfaceAttachment is a structure of the API.
+type NetworkInterfaceAttachment struct {
+	AttachTime          *time.Time                     `out:"attachTime"`
+	AttachmentId        *string                        `out:"attachmentId"`
+	DeleteOnTermination *bool                          `out:"deleteOnTermination"`
+	DeviceIndex         *int                           `out:"deviceIndex"`
+	NetworkCardIndex    *int                           `out:"networkCardIndex"`
+	InstanceId          *string                        `out:"instanceId"`
+	InstanceOwnerId     *string                        `out:"instanceOwnerId"`
+	Status              *string                        `out:"status"`
+	EnaSrdSpecification *AttachmentEnaSrdSpecification `out:"enaSrdSpecification"`
+}
+
+// NetworkInterfaceIpv6Address is a structure of the API.
+type NetworkInterfaceIpv6Address struct {
+	Ipv6Address   *string `out:"ipv6Address"`
+	IsPrimaryIpv6 *bool   `out:"isPrimaryIpv6"`
+}
+
+// NetworkInterfacePrivateIpAddress is a structure of the API.
+type NetworkInterfacePrivateIpAddress struct {
+	Association      *NetworkInterfaceAssociation `out:"association"`
+	Primary          *bool                        `out:"primary"`
+	PrivateDnsName   *string                      `out:"privateDnsName"`
+	PrivateIpAddress *string                      `out:"privateIpAddress"`
+}
+
+// PortRange is a structure of the API.
+type PortRange struct {
+	From *int `out:"from"`
+	To   *int `out:"to"`
 }
 
 // PrivateDnsNameOptionsOnLaunch is a structure of the API.
@@ -102,11 +305,101 @@ type PrivateDnsNameOptionsOnLaunch struct {
 	EnableResourceNameDnsAAAARecord *bool   `out:"enableResourceNameDnsAAAARecord"`
 }
 
+// PropagatingVgw is a structure of the API.
+type PropagatingVgw struct {
+	GatewayId *string `out:"gatewayId"`
+}
+
+// ReferencedSecurityGroup is a structure of the API.
+type ReferencedSecurityGroup struct {
+	GroupId                *string `out:"groupId"`
+	PeeringStatus          *string `out:"peeringStatus"`
+	UserId                 *string `out:"userId"`
+	VpcId                  *string `out:"vpcId"`
+	VpcPeeringConnectionId *string `out:"vpcPeeringConnectionId"`
+}
+
 // Region is a structure of the API.
 type Region struct {
 	Endpoint    *string `out:"regionEndpoint"`
 	RegionName  *string `out:"regionName"`
 	OptInStatus *string `out:"optInStatus"`
+}
+
+// RevokeSecurityGroupEgressResult is a structure of the API.
+type RevokeSecurityGroupEgressResult struct {
+	Return                    *bool                       `out:"return"`
+	UnknownIpPermissions      []*IpPermission             `out:"unknownIpPermissionSet" item:"item"`
+	RevokedSecurityGroupRules []*RevokedSecurityGroupRule `out:"revokedSecurityGroupRuleSet" item:"item"`
+}
+
+// RevokeSecurityGroupIngressResult is a structure of the API.
+type RevokeSecurityGroupIngressResult struct {
+	Return                    *bool                       `out:"return"`
+	UnknownIpPermissions      []*IpPermission             `out:"unknownIpPermissionSet" item:"item"`
+	RevokedSecurityGroupRules []*RevokedSecurityGroupRule `out:"revokedSecurityGroupRuleSet" item:"item"`
+}
+
+// RevokedSecurityGroupRule is a structure of the API.
+type RevokedSecurityGroupRule struct {
+	SecurityGroupRuleId *string `out:"securityGroupRuleId"`
+	GroupId             *string `out:"groupId"`
+	IsEgress            *bool   `out:"isEgress"`
+	IpProtocol          *string `out:"ipProtocol"`
+	FromPort            *int    `out:"fromPort"`
+	ToPort              *int    `out:"toPort"`
+	CidrIpv4            *string `out:"cidrIpv4"`
+	CidrIpv6            *string `out:"cidrIpv6"`
+	PrefixListId        *string `out:"prefixListId"`
+	ReferencedGroupId   *string `out:"referencedGroupId"`
+	Description         *string `out:"description"`
+}
+
+// Route is a structure of the API.
+type Route struct {
+	DestinationCidrBlock        *string `out:"destinationCidrBlock"`
+	DestinationIpv6CidrBlock    *string `out:"destinationIpv6CidrBlock"`
+	DestinationPrefixListId     *string `out:"destinationPrefixListId"`
+	EgressOnlyInternetGatewayId *string `out:"egressOnlyInternetGatewayId"`
+	GatewayId                   *string `out:"gatewayId"`
+	InstanceId                  *string `out:"instanceId"`
+	InstanceOwnerId             *string `out:"instanceOwnerId"`
+	NatGatewayId                *string `out:"natGatewayId"`
+	TransitGatewayId            *string `out:"transitGatewayId"`
+	LocalGatewayId              *string `out:"localGatewayId"`
+	CarrierGatewayId            *string `out:"carrierGatewayId"`
+	NetworkInterfaceId          *string `out:"networkInterfaceId"`
+	Origin                      *string `out:"origin"`
+	State                       *string `out:"state"`
+	VpcPeeringConnectionId      *string `out:"vpcPeeringConnectionId"`
+	CoreNetworkArn              *string `out:"coreNetworkArn"`
+}
+
+// RouteTable is a structure of the API.
+type RouteTable struct {
+	Associations    []*RouteTableAssociation `out:"associationSet" item:"item"`
+	PropagatingVgws []*PropagatingVgw        `out:"propagatingVgwSet" item:"item"`
+	RouteTableId    *string                  `out:"routeTableId"`
+	Routes          []*Route                 `out:"routeSet" item:"item"`
+	Tags            []*Tag                   `out:"tagSet" item:"item"`
+	VpcId           *string                  `out:"vpcId"`
+	OwnerId         *string                  `out:"ownerId"`
+}
+
+// RouteTableAssociation is a structure of the API.
+type RouteTableAssociation struct {
+	Main                    *bool                       `out:"main"`
+	RouteTableAssociationId *string                     `out:"routeTableAssociationId"`
+	RouteTableId            *string                     `out:"routeTableId"`
+	SubnetId                *string                     `out:"subnetId"`
+	GatewayId               *string                     `out:"gatewayId"`
+	AssociationState        *RouteTableAssociationState `out:"associationState"`
+}
+
+// RouteTableAssociationState is a structure of the API.
+type RouteTableAssociationState struct {
+	State         *string `out:"state"`
+	StatusMessage *string `out:"statusMessage"`
 }
 
 // SecurityGroup is a structure of the API.
@@ -120,6 +413,24 @@ type SecurityGroup struct {
 	Tags                []*Tag          `out:"tagSet" item:"item"`
 	VpcId               *string         `out:"vpcId"`
 	SecurityGroupArn    *string         `out:"securityGroupArn"`
+}
+
+// SecurityGroupRule is a structure of the API.
+type SecurityGroupRule struct {
+	SecurityGroupRuleId  *string                  `out:"securityGroupRuleId"`
+	GroupId              *string                  `out:"groupId"`
+	GroupOwnerId         *string                  `out:"groupOwnerId"`
+	IsEgress             *bool                    `out:"isEgress"`
+	IpProtocol           *string                  `out:"ipProtocol"`
+	FromPort             *int                     `out:"fromPort"`
+	ToPort               *int                     `out:"toPort"`
+	CidrIpv4             *string                  `out:"cidrIpv4"`
+	CidrIpv6             *string                  `out:"cidrIpv6"`
+	PrefixListId         *string                  `out:"prefixListId"`
+	ReferencedGroupInfo  *ReferencedSecurityGroup `out:"referencedGroupInfo"`
+	Description          *string                  `out:"description"`
+	Tags                 []*Tag                   `out:"tagSet" item:"item"`
+	SecurityGroupRuleArn *string                  `out:"securityGroupRuleArn"`
 }
 
 // Subnet is a structure of the API.
@@ -160,21 +471,22 @@ type SubnetIpv6CidrBlockAssociation struct {
 	Ipv6CidrBlockState *SubnetCidrBlockState `out:"ipv6CidrBlockState"`
 }
 
-// Tag is a structure of the API.
-type Tag struct {
-	Key   *string `out:"key"`
-	Value *string `out:"value"`
+// TagDescription is a structure of the API.
+type TagDescription struct {
+	Key          *string `out:"key"`
+	ResourceId   *string `out:"resourceId"`
+	ResourceType *string `out:"resourceType"`
+	Value        *string `out:"value"`
 }
 
-// UserIdGroupPair is a structure of the API.
-type UserIdGroupPair struct {
-	Description            *string `out:"description"`
-	GroupId                *string `out:"groupId"`
-	GroupName              *string `out:"groupName"`
-	PeeringStatus          *string `out:"peeringStatus"`
-	UserId                 *string `out:"userId"`
-	VpcId                  *string `out:"vpcId"`
-	VpcPeeringConnectionId *string `out:"vpcPeeringConnectionId"`
+// UpdateSecurityGroupRuleDescriptionsEgressResult is a structure of the API.
+type UpdateSecurityGroupRuleDescriptionsEgressResult struct {
+	Return *bool `out:"return"`
+}
+
+// UpdateSecurityGroupRuleDescriptionsIngressResult is a structure of the API.
+type UpdateSecurityGroupRuleDescriptionsIngressResult struct {
+	Return *bool `out:"return"`
 }
 
 // Vpc is a structure of the API.

@@ -13,12 +13,35 @@ import (
 
 // Service is what an implementation of the served actions provides.
 type Service interface {
+	AuthorizeSecurityGroupEgress(ctx context.Context, in *AuthorizeSecurityGroupEgressRequest) (*AuthorizeSecurityGroupEgressResult, error)
+	AuthorizeSecurityGroupIngress(ctx context.Context, in *AuthorizeSecurityGroupIngressRequest) (*AuthorizeSecurityGroupIngressResult, error)
+	CreateDefaultVpc(ctx context.Context, in *CreateDefaultVpcRequest) (*CreateDefaultVpcResult, error)
+	CreateSecurityGroup(ctx context.Context, in *CreateSecurityGroupRequest) (*CreateSecurityGroupResult, error)
+	CreateSubnet(ctx context.Context, in *CreateSubnetRequest) (*CreateSubnetResult, error)
+	CreateTags(ctx context.Context, in *CreateTagsRequest) error
+	CreateVpc(ctx context.Context, in *CreateVpcRequest) (*CreateVpcResult, error)
+	DeleteSecurityGroup(ctx context.Context, in *DeleteSecurityGroupRequest) (*DeleteSecurityGroupResult, error)
+	DeleteSubnet(ctx context.Context, in *DeleteSubnetRequest) error
+	DeleteTags(ctx context.Context, in *DeleteTagsRequest) error
+	DeleteVpc(ctx context.Context, in *DeleteVpcRequest) error
 	DescribeAccountAttributes(ctx context.Context, in *DescribeAccountAttributesRequest) (*DescribeAccountAttributesResult, error)
 	DescribeAvailabilityZones(ctx context.Context, in *DescribeAvailabilityZonesRequest) (*DescribeAvailabilityZonesResult, error)
+	DescribeNetworkAcls(ctx context.Context, in *DescribeNetworkAclsRequest) (*DescribeNetworkAclsResult, error)
+	DescribeNetworkInterfaces(ctx context.Context, in *DescribeNetworkInterfacesRequest) (*DescribeNetworkInterfacesResult, error)
 	DescribeRegions(ctx context.Context, in *DescribeRegionsRequest) (*DescribeRegionsResult, error)
+	DescribeRouteTables(ctx context.Context, in *DescribeRouteTablesRequest) (*DescribeRouteTablesResult, error)
+	DescribeSecurityGroupRules(ctx context.Context, in *DescribeSecurityGroupRulesRequest) (*DescribeSecurityGroupRulesResult, error)
 	DescribeSecurityGroups(ctx context.Context, in *DescribeSecurityGroupsRequest) (*DescribeSecurityGroupsResult, error)
 	DescribeSubnets(ctx context.Context, in *DescribeSubnetsRequest) (*DescribeSubnetsResult, error)
+	DescribeTags(ctx context.Context, in *DescribeTagsRequest) (*DescribeTagsResult, error)
+	DescribeVpcAttribute(ctx context.Context, in *DescribeVpcAttributeRequest) (*DescribeVpcAttributeResult, error)
 	DescribeVpcs(ctx context.Context, in *DescribeVpcsRequest) (*DescribeVpcsResult, error)
+	ModifySecurityGroupRules(ctx context.Context, in *ModifySecurityGroupRulesRequest) (*ModifySecurityGroupRulesResult, error)
+	ModifyVpcAttribute(ctx context.Context, in *ModifyVpcAttributeRequest) error
+	RevokeSecurityGroupEgress(ctx context.Context, in *RevokeSecurityGroupEgressRequest) (*RevokeSecurityGroupEgressResult, error)
+	RevokeSecurityGroupIngress(ctx context.Context, in *RevokeSecurityGroupIngressRequest) (*RevokeSecurityGroupIngressResult, error)
+	UpdateSecurityGroupRuleDescriptionsEgress(ctx context.Context, in *UpdateSecurityGroupRuleDescriptionsEgressRequest) (*UpdateSecurityGroupRuleDescriptionsEgressResult, error)
+	UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, in *UpdateSecurityGroupRuleDescriptionsIngressRequest) (*UpdateSecurityGroupRuleDescriptionsIngressResult, error)
 }
 
 // Describe binds an implementation to the description of the service.
@@ -36,11 +59,34 @@ func Describe(impl Service) api.Service {
 
 func operations(impl Service) []api.Operation {
 	return []api.Operation{
+		api.Returning("AuthorizeSecurityGroupEgress", "", impl.AuthorizeSecurityGroupEgress),
+		api.Returning("AuthorizeSecurityGroupIngress", "", impl.AuthorizeSecurityGroupIngress),
+		api.Returning("CreateDefaultVpc", "", impl.CreateDefaultVpc),
+		api.Returning("CreateSecurityGroup", "", impl.CreateSecurityGroup),
+		api.Returning("CreateSubnet", "", impl.CreateSubnet),
+		api.Void("CreateTags", impl.CreateTags),
+		api.Returning("CreateVpc", "", impl.CreateVpc),
+		api.Returning("DeleteSecurityGroup", "", impl.DeleteSecurityGroup),
+		api.Void("DeleteSubnet", impl.DeleteSubnet),
+		api.Void("DeleteTags", impl.DeleteTags),
+		api.Void("DeleteVpc", impl.DeleteVpc),
 		api.Returning("DescribeAccountAttributes", "", impl.DescribeAccountAttributes),
 		api.Returning("DescribeAvailabilityZones", "", impl.DescribeAvailabilityZones),
+		api.Returning("DescribeNetworkAcls", "", impl.DescribeNetworkAcls),
+		api.Returning("DescribeNetworkInterfaces", "", impl.DescribeNetworkInterfaces),
 		api.Returning("DescribeRegions", "", impl.DescribeRegions),
+		api.Returning("DescribeRouteTables", "", impl.DescribeRouteTables),
+		api.Returning("DescribeSecurityGroupRules", "", impl.DescribeSecurityGroupRules),
 		api.Returning("DescribeSecurityGroups", "", impl.DescribeSecurityGroups),
 		api.Returning("DescribeSubnets", "", impl.DescribeSubnets),
+		api.Returning("DescribeTags", "", impl.DescribeTags),
+		api.Returning("DescribeVpcAttribute", "", impl.DescribeVpcAttribute),
 		api.Returning("DescribeVpcs", "", impl.DescribeVpcs),
+		api.Returning("ModifySecurityGroupRules", "", impl.ModifySecurityGroupRules),
+		api.Void("ModifyVpcAttribute", impl.ModifyVpcAttribute),
+		api.Returning("RevokeSecurityGroupEgress", "", impl.RevokeSecurityGroupEgress),
+		api.Returning("RevokeSecurityGroupIngress", "", impl.RevokeSecurityGroupIngress),
+		api.Returning("UpdateSecurityGroupRuleDescriptionsEgress", "", impl.UpdateSecurityGroupRuleDescriptionsEgress),
+		api.Returning("UpdateSecurityGroupRuleDescriptionsIngress", "", impl.UpdateSecurityGroupRuleDescriptionsIngress),
 	}
 }

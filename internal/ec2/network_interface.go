@@ -1,0 +1,95 @@
+package ec2
+
+import (
+	"context"
+	"strings"
+
+	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// requester is who made the interfaces of nodes.
+const requester = "amazon-elasticache"
+
+// networkInterface is an interface with the names of its groups.
+type networkInterface struct {
+	resource.NetworkInterface
+	groups []*wire.GroupIdentifier
+}
+
+// DescribeNetworkInterfaces lists the interfaces of the region's nodes.
+func (s *Service) DescribeNetworkInterfaces(ctx context.Context, in *wire.DescribeNetworkInterfacesRequest) (*wire.DescribeNetworkInterfacesResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	var all []networkInterface
+	err := s.view(ctx, func(r store.Reader) error {
+		for _, i := range resource.NetworkInterfaces(r, region(ctx)) {
+			n := networkInterface{NetworkInterface: i}
+			for _, id := range i.SecurityGroupIDs {
+				if g, ok := resource.SecurityGroups.Get(r, key(i.Region, id)); ok {
+					n.groups = append(n.groups, &wire.GroupIdentifier{GroupId: core.Ptr(g.ID), GroupName: core.Ptr(g.Name)})
+				}
+			}
+			all = append(all, n)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := answer(all, question[networkInterface]{
+		scope: "DescribeNetworkInterfaces", idParam: "networkInterfaceId", ids: in.NetworkInterfaceIds,
+		id: func(n networkInterface) string { return n.ID }, absent: errInterfaceNotFound,
+		filters: in.Filters, attributes: s.interfaceAttributes, max: in.MaxResults, token: in.NextToken,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &wire.DescribeNetworkInterfacesResult{NetworkInterfaces: []*wire.NetworkInterface{}, NextToken: next}
+	for _, n := range page {
+		out.NetworkInterfaces = append(out.NetworkInterfaces, s.wireInterface(n))
+	}
+	return out, nil
+}
+
+func (n networkInterface) description() string { return "ElastiCache " + n.ClusterID }
+
+// attachment is derived from the interface as the interface is from the node.
+func (n networkInterface) attachment() string {
+	return "ela-attach-" + strings.TrimPrefix(n.ID, "eni-")
+}
+
+func (s *Service) wireInterface(n networkInterface) *wire.NetworkInterface {
+	return &wire.NetworkInterface{
+		NetworkInterfaceId: core.Ptr(n.ID), VpcId: core.Ptr(n.VPCID), SubnetId: core.Ptr(n.SubnetID), AvailabilityZone: core.Ptr(n.Zone),
+		Description: core.Ptr(n.description()), Groups: n.groups, InterfaceType: core.Ptr("interface"), Ipv6Addresses: []*wire.NetworkInterfaceIpv6Address{},
+		OwnerId: core.Ptr(s.account), PrivateIpAddress: core.Ptr(n.Address),
+		PrivateIpAddresses: []*wire.NetworkInterfacePrivateIpAddress{{Primary: core.Ptr(true), PrivateIpAddress: core.Ptr(n.Address)}},
+		RequesterId:        core.Ptr(requester), RequesterManaged: core.Ptr(true), SourceDestCheck: core.Ptr(true), Status: core.Ptr("in-use"),
+		Attachment: &wire.NetworkInterfaceAttachment{
+			AttachmentId: core.Ptr(n.attachment()), AttachTime: core.Ptr(n.Created), DeleteOnTermination: core.Ptr(false),
+			DeviceIndex: core.Ptr(1), InstanceOwnerId: core.Ptr(requester), Status: core.Ptr("attached"),
+		},
+		TagSet: []*wire.Tag{},
+	}
+}
+
+func (s *Service) interfaceAttributes(n networkInterface) attributes {
+	out := attributes{
+		"addresses.private-ip-address": {n.Address}, "addresses.primary": boolText(true), "addresses.association.public-ip": nil,
+		"association.public-ip": nil, "attachment.attachment-id": {n.attachment()}, "attachment.device-index": {"1"},
+		"attachment.instance-id": nil, "attachment.instance-owner-id": {requester}, "attachment.status": {"attached"},
+		"availability-zone": {n.Zone}, "description": {n.description()}, "group-id": nil, "group-name": nil, "interface-type": {"interface"},
+		"ipv6-addresses.ipv6-address": nil, "network-interface-id": {n.ID}, "owner-id": {s.account}, "private-dns-name": nil,
+		"private-ip-address": {n.Address}, "requester-id": {requester}, "requester-managed": boolText(true), "source-dest-check": boolText(true),
+		"status": {"in-use"}, "subnet-id": {n.SubnetID}, "vpc-id": {n.VPCID},
+	}
+	for _, g := range n.groups {
+		out["group-id"] = append(out["group-id"], *g.GroupId)
+		out["group-name"] = append(out["group-name"], *g.GroupName)
+	}
+	return out.tagged(nil)
+}

@@ -1,0 +1,117 @@
+package ec2
+
+import (
+	"context"
+	"fmt"
+
+	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// defaultCIDR is the range of every default VPC.
+const defaultCIDR = "172.31.0.0/16"
+
+// PeekDefaultVPC is the region's default VPC if it has been made.
+func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, bool) {
+	for _, vpc := range resource.VPCs.List(r, key(region, "")) {
+		if vpc.IsDefault {
+			return vpc, true
+		}
+	}
+	return nil, false
+}
+
+// DefaultVPC returns the region's default VPC, made in tx when nothing has needed
+// it yet. It fails with VPCIdNotSpecified if the user deleted it.
+func (s *Service) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
+	if vpc, ok := s.PeekDefaultVPC(tx, region); ok {
+		return vpc, nil
+	}
+	if resource.DefaultVPCDeleted(tx, region) {
+		return nil, errNoDefaultVPC()
+	}
+	return s.makeDefaultVPC(tx, region)
+}
+
+func (s *Service) makeDefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
+	vpc := &resource.VPC{
+		Region: region, ID: s.id("vpc", region, "default"), CIDR: defaultCIDR, IsDefault: true,
+		DefaultSecurityGroup: s.id("sg", region, "default"),
+	}
+	for i, z := range zones(region) {
+		vpc.Subnets = append(vpc.Subnets, resource.Subnet{
+			ID: s.id("subnet", region, z.name), CIDR: fmt.Sprintf("172.31.%d.0/20", i*16),
+			Zone: z.name, ZoneID: z.id, DefaultForAZ: true,
+		})
+	}
+	return vpc, s.addVPC(tx, vpc)
+}
+
+// CreateDefaultVpc brings the default VPC back after it was deleted.
+func (s *Service) CreateDefaultVpc(ctx context.Context, in *wire.CreateDefaultVpcRequest) (*wire.CreateDefaultVpcResult, error) {
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	var vpc *resource.VPC
+	err := s.update(ctx, func(tx *store.Tx) error {
+		if _, ok := s.PeekDefaultVPC(tx, region(ctx)); ok {
+			return errDefaultVPCExists(region(ctx))
+		}
+		resource.NetworkRegions.Delete(tx, region(ctx))
+		var err error
+		vpc, err = s.makeDefaultVPC(tx, region(ctx))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &wire.CreateDefaultVpcResult{Vpc: s.wireVPC(vpc)}, nil
+}
+
+// view calls fn with what is stored, after the region's default VPC was made if
+// the region is looked at for the first time: to a user it was always there.
+func (s *Service) view(ctx context.Context, fn func(r store.Reader) error) error {
+	for {
+		ready := false
+		err := s.store.View(ctx, func(r store.Reader) error {
+			if _, ok := s.PeekDefaultVPC(r, region(ctx)); !ok && !resource.DefaultVPCDeleted(r, region(ctx)) {
+				return nil
+			}
+			ready = true
+			return fn(r)
+		})
+		if ready || err != nil {
+			return err
+		}
+		if err := s.update(ctx, func(*store.Tx) error { return nil }); err != nil {
+			return err
+		}
+	}
+}
+
+// update is a transaction in which the region's default VPC is there unless it
+// was deleted.
+func (s *Service) update(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		if !resource.DefaultVPCDeleted(tx, region(ctx)) {
+			if _, err := s.DefaultVPC(tx, region(ctx)); err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	})
+}
+
+// Prepare makes what VPCs of earlier versions lack: their default security group
+// as a record of its own.
+func (s *Service) Prepare(ctx context.Context) error {
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		for _, vpc := range resource.VPCs.List(tx, "") {
+			if _, ok := resource.SecurityGroups.Get(tx, key(vpc.Region, vpc.DefaultSecurityGroup)); !ok {
+				s.addDefaultGroup(tx, vpc)
+			}
+		}
+		return nil
+	})
+}
