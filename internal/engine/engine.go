@@ -89,6 +89,10 @@ type Session interface {
 	Observe(ctx context.Context) (State, error)
 	// SetPace says how eagerly the engine shall do its chores.
 	SetPace(ctx context.Context, p Pace) error
+	// Acknowledge has a replica tell its primary now that it has the dataset. A
+	// primary sends its writes only from then on; by itself a replica says so
+	// up to a second later.
+	Acknowledge(ctx context.Context) error
 	// Shutdown asks the process to end without keeping anything. An error means
 	// that it has to be killed.
 	Shutdown(ctx context.Context) error
@@ -122,6 +126,9 @@ type State struct {
 	Clients int
 	// Replicas are those connected.
 	Replicas int
+	// Online are the addresses, as advertised, of those replicas to which the
+	// whole dataset was sent.
+	Online []core.Endpoint
 	// MaxClients is the most connections of clients that it takes.
 	MaxClients int
 }

@@ -82,6 +82,9 @@ func (s *session) Shutdown(context.Context) error { return errors.ErrUnsupported
 // SetPace implements engine.Session. Memcached has only one.
 func (s *session) SetPace(context.Context, engine.Pace) error { return nil }
 
+// Acknowledge implements engine.Session. Memcached has no replicas.
+func (s *session) Acknowledge(context.Context) error { return nil }
+
 // Converge implements engine.Session.
 func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, []string, error) {
 	_, unknown, err := render(n.StartSettings, otherFiles+1)

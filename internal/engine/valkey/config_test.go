@@ -1,6 +1,7 @@
 package valkey
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -189,8 +190,12 @@ func TestParseState(t *testing.T) {
 	}{
 		{
 			"primary", "# Clients\r\nconnected_clients:6\r\nmaxclients:10032\r\n# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
-				"slave0:ip=1,port=2,state=online\r\nmaster_repl_offset:77\r\nused_memory:1000\r\n",
-			engine.State{Role: "master", Offset: 77, UsedMemory: 1000, Clients: 5, MaxClients: 10000, Replicas: 2},
+				"slave0:ip=127.1.0.7,port=2,state=online,offset=0,lag=0\r\nslave1:ip=h,port=3,state=wait_bgsave,offset=0,lag=0\r\n" +
+				"master_repl_offset:77\r\nused_memory:1000\r\n",
+			engine.State{
+				Role: "master", Offset: 77, UsedMemory: 1000, Clients: 5, MaxClients: 10000, Replicas: 2,
+				Online: []core.Endpoint{{Address: "127.1.0.7", Port: 2}},
+			},
 		},
 		{
 			"replica in sync", "role:slave\r\nmaster_host:127.2.0.8\r\nmaster_port:6379\r\nmaster_link_status:up\r\n" +
@@ -202,9 +207,9 @@ func TestParseState(t *testing.T) {
 			engine.State{Role: "slave", Primary: core.Endpoint{Address: "h", Port: 1}},
 		},
 		{"nothing", "", engine.State{}},
-		{"nonsense", "role\r\n:::\r\nconnected_clients:x\r\n", engine.State{}},
+		{"nonsense", "role\r\n:::\r\nconnected_clients:x\r\nslave0:ip=\r\nslave1:ip=h,state=online\r\n", engine.State{}},
 	} {
-		if got := parseState(c.info); got != c.want {
+		if got := parseState(c.info); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}

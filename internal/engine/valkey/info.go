@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
 )
 
@@ -45,6 +46,10 @@ func parseState(info string) engine.State {
 			s.MaxClients = max(int(number(value))-reservedClients, 0)
 		case "used_memory":
 			s.UsedMemory = number(value)
+		default:
+			if replica, ok := online(name, value); ok {
+				s.Online = append(s.Online, replica)
+			}
 		}
 	}
 	s.Offset = primaryOffset
@@ -53,6 +58,19 @@ func parseState(info string) engine.State {
 		s.LinkUp = linkUp && !syncing
 	}
 	return s
+}
+
+// online reads a line like "slave0:ip=127.1.0.7,port=6379,state=online,offset=14"
+// and gives the replica's address if that is its state.
+func online(name, value string) (core.Endpoint, bool) {
+	rest, ok := strings.CutPrefix(value, "ip=")
+	if !ok || !strings.HasPrefix(name, "slave") {
+		return core.Endpoint{}, false
+	}
+	ip, rest, _ := strings.Cut(rest, ",port=")
+	port, rest, _ := strings.Cut(rest, ",state=")
+	state, _, _ := strings.Cut(rest, ",")
+	return core.Endpoint{Address: strings.Clone(ip), Port: int(number(port))}, state == "online"
 }
 
 func number(value string) int64 {

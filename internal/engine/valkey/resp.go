@@ -79,6 +79,11 @@ func (c *conn) do(ctx context.Context, args ...string) (reply, error) {
 // pipeline sends all commands at once. Its error is the connection's; error
 // answers are in the replies.
 func (c *conn) pipeline(ctx context.Context, cmds ...[]string) ([]reply, error) {
+	return c.exchange(ctx, len(cmds), cmds...)
+}
+
+// exchange is pipeline for commands of which some have no answer.
+func (c *conn) exchange(ctx context.Context, answers int, cmds ...[]string) ([]reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	// The socket's deadline is wall-clock time by nature, not the logic's.
@@ -95,8 +100,8 @@ func (c *conn) pipeline(ctx context.Context, cmds ...[]string) ([]reply, error) 
 	if _, err := c.c.Write(b); err != nil {
 		return nil, err
 	}
-	replies := make([]reply, 0, len(cmds))
-	for range cmds {
+	replies := make([]reply, 0, answers)
+	for range answers {
 		r, err := readReply(c.r, 0)
 		if err != nil {
 			return nil, err

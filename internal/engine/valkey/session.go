@@ -171,6 +171,19 @@ func (s *session) SetPace(ctx context.Context, p engine.Pace) error {
 	return nil
 }
 
+// Acknowledge implements engine.Session. An engine that is asked for it answers to
+// its primary alone; that the next answer is PONG shows that.
+func (s *session) Acknowledge(ctx context.Context) error {
+	replies, err := s.conn.exchange(ctx, 1, []string{"REPLCONF", "GETACK", "*"}, []string{"PING"})
+	if err != nil {
+		return fmt.Errorf("valkey: ask for an acknowledgement: %w", err)
+	}
+	if replies[0].text != "PONG" {
+		return fmt.Errorf("valkey: ask for an acknowledgement: %w", errProtocol)
+	}
+	return nil
+}
+
 // busy turns the answers of an engine that lives but does not serve at the
 // moment into ErrBusy, and leaves other errors as they are.
 func busy(err error) error {

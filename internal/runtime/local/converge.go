@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -12,8 +13,13 @@ import (
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
-// hurry is for how long an engine is eager after it was last waited for.
-const hurry = 2 * time.Second
+const (
+	// hurry is for how long an engine is eager after it was last waited for.
+	hurry = 2 * time.Second
+	// primaryTimeout bounds the wait for what a primary says of a replica. One
+	// that is busy is asked again.
+	primaryTimeout = 100 * time.Millisecond
+)
 
 // converge makes an engine that answers what is wanted, puts it in service and
 // looks after it.
@@ -31,6 +37,9 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 			return n.sessionFailed(err)
 		}
 		n.state, n.refused, n.done = state, refused, true
+		if err := n.confirm(ctx, want); err != nil {
+			return n.sessionFailed(err)
+		}
 		n.serve(want, version)
 		n.planLook(want)
 	} else if n.pace() != n.paced || !now.Before(n.lookAt) {
@@ -126,6 +135,9 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 		return err
 	}
 	n.state, n.trouble = state, ""
+	if err := n.confirm(ctx, want); err != nil {
+		return err
+	}
 	n.paced = n.pace()
 	if err := n.session.SetPace(ctx, n.paced); err != nil {
 		return err
@@ -140,6 +152,44 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 	}
 	n.planLook(want)
 	return nil
+}
+
+// confirm lets a link count as up only once the primary sends its writes over it.
+// An engine says that it is up when the dataset has arrived, but its primary waits
+// for the first acknowledgement after it has noticed so itself: a replica that is
+// promoted before would lack every write since.
+func (n *node) confirm(ctx context.Context, want *runtime.Node) error {
+	if want.Primary == nil {
+		n.syncing = false
+		return nil
+	}
+	up := n.state.LinkUp
+	n.syncing = n.syncing || !up
+	if !n.syncing || !up {
+		return nil
+	}
+	n.state.LinkUp = false
+	if !n.sentTo(ctx, want) {
+		return nil
+	}
+	if err := n.session.Acknowledge(ctx); err != nil {
+		return err
+	}
+	n.syncing, n.state.LinkUp = false, true
+	return nil
+}
+
+// sentTo reports whether the primary of a replica says that it has sent it the
+// dataset, if it is one of ours.
+func (n *node) sentTo(ctx context.Context, want *runtime.Node) bool {
+	primary := n.rt.byReplication(*want.Primary)
+	if primary == nil || primary == n || want.Advertised.IsZero() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, primaryTimeout)
+	defer cancel()
+	state, err := primary.observe(ctx)
+	return err == nil && slices.Contains(state.Online, want.Advertised)
 }
 
 // pace is how eager the engine has to be.

@@ -75,6 +75,7 @@ type node struct {
 	lookAt   time.Time     // when the engine is next asked how it is
 	waitFrom time.Time     // since when a replica waits for its primary
 	lookWait time.Duration // between looks at a replica that is not in sync
+	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
 	logFrom  int64 // size of the log when the process was started
 }
@@ -126,21 +127,26 @@ func (n *node) poke() {
 // hasten makes the engine eager for a while.
 func (n *node) hasten() { n.hurried.Store(n.rt.cfg.Clock.Now().UnixNano()) }
 
-// ask has the engine asked by the node's goroutine.
-func (n *node) ask(ctx context.Context) (runtime.Replication, error) {
+// observe has the engine asked by the node's goroutine.
+func (n *node) observe(ctx context.Context) (engine.State, error) {
 	ch := make(chan answer, 1)
 	select {
 	case n.questions <- question{ctx, ch}:
 	case <-ctx.Done():
-		return runtime.Replication{}, ctx.Err()
+		return engine.State{}, ctx.Err()
 	case <-n.rt.ctx.Done():
-		return runtime.Replication{}, errClosed
+		return engine.State{}, errClosed
 	}
 	a := <-ch
+	return a.state, a.err
+}
+
+// ask gives what the engine says of its replication now.
+func (n *node) ask(ctx context.Context) (runtime.Replication, error) {
+	s, err := n.observe(ctx)
 	return runtime.Replication{
-		Role: a.state.Role, LinkUp: a.state.LinkUp, Offset: a.state.Offset,
-		UsedMemory: a.state.UsedMemory, Clients: a.state.Clients,
-	}, a.err
+		Role: s.Role, LinkUp: s.LinkUp, Offset: s.Offset, UsedMemory: s.UsedMemory, Clients: s.Clients,
+	}, err
 }
 
 // run is the node's goroutine.

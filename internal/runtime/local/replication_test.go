@@ -32,8 +32,18 @@ func TestReplication(t *testing.T) {
 		began := time.Now()
 		primary, a, b := r.group(kind)
 		t.Logf("primary and two replicas in sync after %v", time.Since(began))
-		if got := r.client(primary, "SET", "k", "v"); got != "+OK" {
+		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, primary.UID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if got := exchange(t, conn, "SET", "k", "v"); got != "+OK" {
 			t.Fatal(got)
+		}
+		// By itself an engine would send it only after up to a second. WAIT waits for
+		// the writes of its own connection.
+		if got := exchange(t, conn, "WAIT", "2", "400"); got != ":2" {
+			t.Errorf("the replicas in sync that get a write at once: %s, want 2", got)
 		}
 		eventually(t, "written to a replica", func() bool { return r.client(a, "GET", "k") == "$1\r\nv" })
 		if got := r.client(a, "SET", "k", "w"); !strings.HasPrefix(got, "-READONLY") {

@@ -117,7 +117,7 @@ func (n *node) launch(want *runtime.Node) error {
 		p.release()
 		return err
 	}
-	n.proc, n.rec = p, rec
+	n.proc, n.rec, n.syncing = p, rec, true
 	n.hasten()
 	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)
