@@ -32,11 +32,11 @@ func hold(t testing.TB) *held {
 	return h
 }
 
-// redis holds one connection of a client.
+// redis holds one connection of a client, which it closes in the end.
 func (h *held) redis(ctx context.Context, name string, c *redis.Client) {
 	conn := c.Conn()
 	key := "held-" + name
-	h.run(name, conn, func(i int) error {
+	h.run(name, c, func(i int) error {
 		if err := conn.Set(ctx, key, i, 0).Err(); err != nil {
 			return err
 		}
