@@ -240,7 +240,7 @@ func (s *Service) bind(tx *store.Tx, region string, spec *resource.CacheClusterS
 	if err != nil {
 		return site{}, err
 	}
-	if spec.SecurityGroupIDs, err = securityGroups(vpc, groups); err != nil {
+	if spec.SecurityGroupIDs, err = securityGroups(tx, vpc, spec.SubnetGroup, groups); err != nil {
 		return site{}, err
 	}
 	return s.siteOf(tx, vpc, subnets), nil

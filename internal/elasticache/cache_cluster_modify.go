@@ -91,7 +91,7 @@ func (s *Service) changeSecurityGroups(tx *store.Tx, c *resource.CacheCluster, a
 	if err != nil {
 		return false, err
 	}
-	groups, err := securityGroups(vpc, asked)
+	groups, err := securityGroups(tx, vpc, c.Spec.SubnetGroup, asked)
 	if err != nil || slices.Equal(groups, c.Spec.SecurityGroupIDs) {
 		return false, err
 	}

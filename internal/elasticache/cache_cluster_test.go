@@ -159,7 +159,7 @@ func TestCreateClusterRefusals(t *testing.T) {
 		{"other family", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis6.x") }, combination, "Expected a parameter group of family redis7 but found one of family redis6.x"},
 		{"cluster mode", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("sharded") }, combination, "The value sharded of the parameter CacheParameterGroupName is not served by this version of Larder."},
 		{"no such subnet group", redis, func(in *request) { in.CacheSubnetGroupName = core.Ptr("nope") }, "CacheSubnetGroupNotFoundFault", "Cache subnet group nope not found."},
-		{"no such security group", redis, func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist in vpc-1."},
+		{"no such security group", redis, func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist."},
 		{"no such zone", redis, func(in *request) { in.PreferredAvailabilityZone = core.Ptr("us-east-1z") }, value, "The availability zone us-east-1z is not valid: the subnet group has subnets in us-east-1a, us-east-1b, us-east-1c."},
 		{"too few zones", memcached, func(in *request) { in.PreferredAvailabilityZones = []string{"us-east-1a"} }, combination, "Must specify the same number of preferred availability zones as requested number of nodes."},
 		{"zone and zones", memcached, func(in *request) {

@@ -71,6 +71,7 @@ func (testNetworks) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, erro
 		},
 	}
 	resource.VPCs.Put(tx, key(region, vpc.ID), vpc)
+	resource.SecurityGroups.Put(tx, key(region, "sg-default"), &resource.SecurityGroup{Region: region, ID: "sg-default", VPCID: vpc.ID, Name: "default"})
 	return vpc, nil
 }
 

@@ -73,20 +73,28 @@ func (s *Service) spec(region, uid string, in clusterSettings) (resource.CacheCl
 	return spec, err
 }
 
-// securityGroups checks the security groups that were asked for; none means the
-// VPC's default group. Only that group exists so far.
-func securityGroups(vpc *resource.VPC, asked []string) ([]string, error) {
+// maxSecurityGroups is the quota of groups on one network interface.
+const maxSecurityGroups = 5
+
+// securityGroups checks the security groups that were asked for, which must be of
+// the VPC of the subnet group; none means the VPC's default group.
+func securityGroups(r store.Reader, vpc *resource.VPC, subnetGroup string, asked []string) ([]string, error) {
 	var out []string
 	for _, id := range asked {
-		if id == "" {
+		if id == "" || slices.Contains(out, id) {
 			continue
 		}
-		if id != vpc.DefaultSecurityGroup {
-			return nil, errUnknownSecurityGroup(id, vpc.ID)
+		g, ok := resource.SecurityGroups.Get(r, key(vpc.Region, id))
+		if !ok {
+			return nil, errUnknownSecurityGroup(id)
 		}
-		if !slices.Contains(out, id) {
-			out = append(out, id)
+		if g.VPCID != vpc.ID {
+			return nil, errSecurityGroupVPC(subnetGroup, vpc.ID, g.VPCID)
 		}
+		out = append(out, id)
+	}
+	if len(out) > maxSecurityGroups {
+		return nil, errTooManySecurityGroups()
 	}
 	if len(out) == 0 {
 		out = []string{vpc.DefaultSecurityGroup}

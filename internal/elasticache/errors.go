@@ -247,8 +247,16 @@ func errTLSModeVersion(engine, version string) *core.Error {
 		"that needs redis %s or later, or valkey.", engine, version, tlsModesVersion)
 }
 
-func errUnknownSecurityGroup(id, vpc string) *core.Error {
-	return errInvalidValue("The security group %s in the parameter SecurityGroupIds does not exist in %s.", id, vpc)
+func errUnknownSecurityGroup(id string) *core.Error {
+	return errInvalidValue("The security group %s in the parameter SecurityGroupIds does not exist.", id)
+}
+
+func errSecurityGroupVPC(subnetGroup, vpc, other string) *core.Error {
+	return errInvalidCombination("Subnet group [%s] belongs to a different VPC [%s] than [%s]", subnetGroup, vpc, other)
+}
+
+func errTooManySecurityGroups() *core.Error {
+	return errInvalidValue("The parameter SecurityGroupIds may name at most %d security groups.", maxSecurityGroups)
 }
 
 func errUnknownZone(zone string, zones []string) *core.Error {

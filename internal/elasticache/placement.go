@@ -11,9 +11,15 @@ import (
 // lower case. The group "default" is all subnets of the default VPC.
 func (s *Service) subnetsOf(tx *store.Tx, region, group string) (*resource.VPC, []resource.Subnet, error) {
 	if group == defaultSubnetGroup {
+		if resource.DefaultVPCDeleted(tx, region) {
+			return nil, nil, errSubnetGroupNotFound(group)
+		}
 		vpc, err := s.networks.DefaultVPC(tx, region)
 		if err != nil {
 			return nil, nil, err
+		}
+		if len(vpc.Subnets) == 0 {
+			return nil, nil, errVPCGone(group, vpc.ID)
 		}
 		return vpc, vpc.Subnets, nil
 	}

@@ -105,7 +105,7 @@ func (s *Service) DescribeCacheSubnetGroups(ctx context.Context, in *wire.Descri
 		for _, g := range groups {
 			vpc, ok := resource.VPCs.Get(r, key(g.Region, g.VPCID))
 			if !ok {
-				return errVPCGone(g.Name, g.VPCID)
+				vpc = &resource.VPC{} // deleted, and the subnets with it
 			}
 			out.CacheSubnetGroups = append(out.CacheSubnetGroups, s.wireSubnetGroup(g, vpc))
 		}
@@ -118,11 +118,13 @@ func (s *Service) DescribeCacheSubnetGroups(ctx context.Context, in *wire.Descri
 }
 
 // ensureDefaultVPC makes the region's default VPC where nothing has needed it
-// yet: to a user it was always there, and so was its subnet group.
+// yet: to a user it was always there, and so was its subnet group. One that was
+// deleted stays away.
 func (s *Service) ensureDefaultVPC(ctx context.Context) error {
 	exists := false
 	err := s.store.View(ctx, func(r store.Reader) error {
 		_, exists = s.networks.PeekDefaultVPC(r, region(ctx))
+		exists = exists || resource.DefaultVPCDeleted(r, region(ctx))
 		return nil
 	})
 	if err != nil || exists {
@@ -200,16 +202,18 @@ func (s *Service) ModifyCacheSubnetGroup(ctx context.Context, in *wire.ModifyCac
 		if in.CacheSubnetGroupDescription != nil {
 			g.Description = *in.CacheSubnetGroupDescription
 		}
-		ids := in.SubnetIds
-		if len(ids) == 0 {
-			ids = g.SubnetIDs
+		vpc, ok := resource.VPCs.Get(tx, key(g.Region, g.VPCID))
+		if !ok {
+			return errVPCGone(g.Name, g.VPCID)
 		}
-		vpc, err := setSubnets(tx, g, ids)
-		if err != nil {
-			return err
-		}
-		if err := checkSubnetsStillServe(tx, g, vpc); err != nil {
-			return err
+		if len(in.SubnetIds) > 0 {
+			var err error
+			if vpc, err = setSubnets(tx, g, in.SubnetIds); err != nil {
+				return err
+			}
+			if err := checkSubnetsStillServe(tx, g, vpc); err != nil {
+				return err
+			}
 		}
 		resource.SubnetGroups.Put(tx, k, g)
 		out = s.wireSubnetGroup(g, vpc)
