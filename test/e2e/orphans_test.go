@@ -67,8 +67,16 @@ func orphanDirectories(d *harness.Deployment, st admin.Status) error {
 	return nil
 }
 
+// besides is the address for replication of the node at a: the same in the window
+// after it.
+func besides(a netip.AddrPort) netip.AddrPort {
+	b := a.Addr().As4()
+	b[1]++
+	return netip.AddrPortFrom(netip.AddrFrom4(b), a.Port())
+}
+
 // orphanAddresses holds the addresses that listen against those that clients are
-// told. The address for replication is that of the node in the window after it.
+// told.
 func orphanAddresses(d *harness.Deployment, st admin.Status) error {
 	known := map[netip.AddrPort]bool{}
 	add := func(address string) {
@@ -76,10 +84,7 @@ func orphanAddresses(d *harness.Deployment, st admin.Status) error {
 		if err != nil {
 			return
 		}
-		known[a] = true
-		b := a.Addr().As4()
-		b[1]++
-		known[netip.AddrPortFrom(netip.AddrFrom4(b), a.Port())] = true
+		known[a], known[besides(a)] = true, true
 	}
 	for _, c := range st.Caches {
 		for _, e := range c.Endpoints {
