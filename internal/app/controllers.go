@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/larder-cache/larder/internal/controller/attachment"
 	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/certificate"
 	"github.com/larder-cache/larder/internal/controller/event"
@@ -20,6 +21,7 @@ import (
 //	cache-cluster      cache-clusters nodes parameter-groups        nodes(spec) cache-clusters(status) events
 //	replication-group  the same, replication-groups, offsets        the same, replication-groups(status)
 //	certificate        cache-clusters replication-groups            certificates
+//	attachment         vpcs                                         attachments addresses
 //	host               all of these                                 the runtime; nodes(status) by Follow
 //	event              events                                       events (removes old ones)
 func (s *server) controllers() []reconcile.Controller {
@@ -28,6 +30,7 @@ func (s *server) controllers() []reconcile.Controller {
 		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
+		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
 		s.host.Controller(),
 		event.New(event.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
 	}

@@ -16,7 +16,7 @@ func (s *server) openRuntime(ctx context.Context, undo *undo) error {
 		return err
 	}
 	fabric, err := userspace.New(ctx, userspace.Config{
-		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, Clock: s.clock, Log: s.io.Log,
+		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, RefuseAfter: s.cfg.RefuseAfter, Clock: s.clock, Log: s.io.Log,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Values of Config.Fabric.
@@ -58,12 +59,19 @@ type Config struct {
 	// Windows are the second bytes of the addresses 127.N.0.0/16 that VPCs are
 	// mapped to, each VPC two of them. Deployments of one host must not share any.
 	Windows Range
+	// RefuseAfter is how long a client that no rule lets in is left in silence
+	// before its connection is reset.
+	RefuseAfter time.Duration
 	// Ephemeral takes engines and state along when the server ends.
 	Ephemeral bool
 	LogLevel  slog.Level
 	// LogFormat is "text" or "json".
 	LogFormat string
 }
+
+// The time that a refused client waits unless configured otherwise, and at most. A
+// packet filter would leave it waiting for ever.
+const refuseAfter, maxRefuseAfter = 10 * time.Second, 10 * time.Minute
 
 // The windows of 127.0.0.0/8 that are used unless configured otherwise; lower and
 // higher ones are left to the host.

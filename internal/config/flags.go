@@ -60,6 +60,7 @@ func NewFlags(env Environment) *Flags {
 	fs.StringVar(&c.Advertise, "advertise", "", "`host` that clients of caches are told, with --ports")
 	fs.Var(&rangeValue{to: &c.Ports, what: "port", max: 65535}, "ports", "port `range` A-B of the advertised endpoints")
 	fs.Var(&rangeValue{to: &c.Windows, what: "window", max: lastWindow}, "windows", "`range` A-B of the N in 127.N.0.0/16 that VPCs are mapped to; deployments of one host must not share any")
+	fs.DurationVar(&c.RefuseAfter, "refuse-after", refuseAfter, "how `long` a client that no security group admits waits for its reset")
 	fs.BoolVar(&c.Ephemeral, "ephemeral", false, "take engines and state along at the end")
 	fs.Var((*logLevel)(&c.LogLevel), "log-level", "`debug|info|warn|error`")
 	fs.StringVar(&c.LogFormat, "log-format", "text", "`text|json`")

@@ -36,7 +36,7 @@ func (c Config) complete(env Environment) (Config, error) {
 	}
 	c.EngineDirs = engineDirs(env, c.EngineDirs)
 	c.TLS = c.TLS || c.TLSCert != ""
-	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses} {
+	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses, c.checkRefusal} {
 		if err := check(); err != nil {
 			return c, err
 		}
@@ -114,6 +114,13 @@ func (c Config) checkEtcd() error {
 	}
 	if c.Ephemeral && len(e.Endpoints) > 0 {
 		return errors.New("ephemeral and etcd-endpoints exclude each other: state in an external etcd lasts")
+	}
+	return nil
+}
+
+func (c Config) checkRefusal() error {
+	if c.RefuseAfter < 0 || c.RefuseAfter > maxRefuseAfter {
+		return fmt.Errorf("refuse-after: %v is not between 0s and %v", c.RefuseAfter, maxRefuseAfter)
 	}
 	return nil
 }

@@ -97,6 +97,13 @@ func (c *Client) Apply(ctx context.Context, d Document, sockets []Socket) (Appli
 	return Applied{Missing: r.Missing, Refused: r.Refused}, err
 }
 
+// Enforce replaces who may connect in the document in force, and returns once
+// that is so. revision orders it among the documents.
+func (c *Client) Enforce(ctx context.Context, a Access, revision int64) error {
+	_, _, err := c.call(ctx, request{Op: opEnforce, Access: &a, Revision: revision}, nil)
+	return err
+}
+
 // Stats counts per listener, sorted by ID.
 func (c *Client) Stats(ctx context.Context) ([]ListenerStats, error) {
 	r, _, err := c.call(ctx, request{Op: opStats}, nil)

@@ -23,7 +23,7 @@ type certificate struct {
 // compile translates a listener. On an error the listener has no backends: its
 // clients are reset, never served in another way than asked for.
 func (s *server) compile(l Listener, used certificates) (splice.Listener, error) {
-	c := splice.Listener{ID: l.ID, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns}
+	c := splice.Listener{ID: l.ID, VPC: l.VPC, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns}
 	var err error
 	switch l.TLS.Mode {
 	case "":

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/relay/splice"
 )
 
 // Document is everything a relay shall do: a document is always the whole truth.
@@ -9,7 +10,13 @@ type Document struct {
 	// Revision orders documents; an older one than that in force is refused.
 	Revision  int64
 	Listeners []Listener
+	// Access is who may connect; it changes more often than the rest, and can be
+	// replaced alone.
+	Access Access
 }
+
+// Access is who may connect, by Listener.VPC and Backend.Node.
+type Access = splice.Access
 
 // Listener is what clients of one endpoint get.
 type Listener struct {
@@ -18,6 +25,8 @@ type Listener struct {
 	// Addresses are the IP:PORT pairs where clients connect. An address belongs
 	// to one listener.
 	Addresses []string
+	// VPC is the network in which the listener's clients have addresses.
+	VPC string
 	// Backends are the engines that new connections are spread over; none means
 	// that a client is reset at once.
 	Backends []Backend
@@ -72,7 +81,8 @@ type Hello struct {
 // ListenerStats counts what went through one listener since the relay started.
 type ListenerStats struct {
 	ID string
-	// Open is the number of connections now; the others only grow.
+	// Open is the number of connections now; the others only grow. A client that
+	// the policy does not admit is refused as soon as it is held.
 	Open, Accepted, Refused int64
 	// BytesIn went to the engines, BytesOut to the clients.
 	BytesIn, BytesOut int64

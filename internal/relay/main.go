@@ -34,6 +34,10 @@ type Options struct {
 // epoll, the log, sockets on their way in.
 const reservedFiles = 128
 
+// maxHeld is how many refused clients wait for their reset at most: enough that
+// whoever tries all day sees no difference, and few enough to cost no descriptors.
+const maxHeld = 1024
+
 // errDone ends the relay in order.
 var errDone = errors.New("relay: done")
 
@@ -52,8 +56,9 @@ func Main(ctx context.Context, o Options) error {
 		return err
 	}
 	defer ln.Close() // removes the file
-	limit := (files - reservedFiles) / 2
-	sp, err := splice.New(splice.Config{MaxConns: limit, Clock: o.Clock, Log: o.Log})
+	refused := min(maxHeld, files/16)
+	limit := (files - reservedFiles - refused) / 2
+	sp, err := splice.New(splice.Config{MaxConns: limit, MaxHeld: refused, Clock: o.Clock, Log: o.Log})
 	if err != nil {
 		return fmt.Errorf("start relay: %w", err)
 	}

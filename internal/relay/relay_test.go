@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 )
 
 // start runs a relay in this process; ended is closed when Main has returned.
@@ -101,8 +103,20 @@ func echoEngine(t *testing.T) string {
 	return path
 }
 
+// everyone admits all clients to the engine "n".
+func everyone() Access {
+	return Access{Guard: network.Guard{
+		Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4")}},
+		Filters: map[string]network.Filter{"n": {Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
+	}}
+}
+
+// put applies a document, for everyone if it does not say who may connect.
 func put(t *testing.T, c *Client, d Document, sockets ...Socket) Applied {
 	t.Helper()
+	if d.Access.Filters == nil {
+		d.Access = everyone()
+	}
 	a, err := c.Apply(t.Context(), d, sockets)
 	CloseSockets(sockets)
 	if err != nil {
@@ -169,6 +183,45 @@ func TestControl(t *testing.T) {
 	<-ended
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("control socket is left: %v", err)
+	}
+}
+
+// Who may connect is replaced alone, in the order of the documents.
+func TestEnforce(t *testing.T) {
+	t.Parallel()
+	path, _ := start(t, Options{})
+	c := dial(t, path)
+	s := listening(t)
+	put(t, c, Document{Revision: 3, Listeners: []Listener{{ID: "a", Addresses: []string{s.Address}, Backends: []Backend{{Node: "n", Socket: echoEngine(t)}}}}}, s)
+	held := echoes(t, s.Address)
+	if err := c.Enforce(t.Context(), Access{}, 2); err == nil || !strings.Contains(err.Error(), "older") {
+		t.Errorf("an older policy: %v", err)
+	}
+	echoes(t, s.Address)
+	if err := c.Enforce(t.Context(), Access{RefuseAfter: 50 * time.Millisecond}, 4); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("a client that is not admitted got %d bytes, %v", n, err)
+	}
+	if _, err := held.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(held, make([]byte, 1)); err != nil {
+		t.Error("a tracked connection:", err)
+	}
+	if err := c.Enforce(t.Context(), everyone(), 5); err != nil {
+		t.Fatal(err)
+	}
+	echoes(t, s.Address)
+	if h, err := c.Hello(t.Context()); err != nil || h.Revision != 5 {
+		t.Errorf("hello %+v, %v", h, err)
 	}
 }
 

@@ -170,6 +170,11 @@ func (s *server) handle(ctx context.Context, r request, staged map[string]int) (
 		}
 		answer, err := s.apply(fromWire(r.Document), staged)
 		return answer, nil, err
+	case opEnforce:
+		if r.Access == nil {
+			return response{}, nil, errFrame
+		}
+		return response{}, nil, s.enforce(*r.Access, r.Revision)
 	case opStats:
 		return response{Stats: s.stats()}, nil, nil
 	case opHandOver:
@@ -202,8 +207,8 @@ func (s *server) stats() []ListenerStats {
 // apply puts a document in force. A draining relay takes only what it says of
 // connections that exist.
 func (s *server) apply(d Document, staged map[string]int) (response, error) {
-	if d.Revision < s.revision {
-		return response{}, fmt.Errorf("document %d is older than %d, which is in force", d.Revision, s.revision)
+	if err := s.outdated(d.Revision); err != nil {
+		return response{}, err
 	}
 	wanted := map[string]bool{}
 	if !s.draining {
@@ -237,7 +242,7 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 		}
 		listeners = append(listeners, compiled)
 	}
-	s.splicer.Apply(listeners)
+	s.splicer.Apply(listeners, d.Access)
 	s.certs, s.revision = used, d.Revision
 	for a, fd := range s.held {
 		if !wanted[a] {
@@ -247,6 +252,23 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 	}
 	s.known()
 	return answer, nil
+}
+
+// enforce puts another policy in force for the document that is.
+func (s *server) enforce(access Access, revision int64) error {
+	if err := s.outdated(revision); err != nil {
+		return err
+	}
+	s.splicer.Enforce(access)
+	s.revision = revision
+	return nil
+}
+
+func (s *server) outdated(revision int64) error {
+	if revision < s.revision {
+		return fmt.Errorf("document %d is older than %d, which is in force", revision, s.revision)
+	}
+	return nil
 }
 
 // take keeps the staged sockets that are wanted and not held, and closes the rest:

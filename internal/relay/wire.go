@@ -7,6 +7,7 @@ const (
 	opHello    = "hello"    // -> Hello
 	opSockets  = "sockets"  // listening sockets that the next apply needs
 	opApply    = "apply"    // a document; answered when it is in force
+	opEnforce  = "enforce"  // another Access for the document in force
 	opStats    = "stats"    // -> []ListenerStats
 	opHandOver = "handover" // -> the listening sockets, piece by piece
 	opDrain    = "drain"    // accept no more, exit after the last connection
@@ -20,6 +21,9 @@ type request struct {
 	Addresses []string `json:",omitempty"`
 	// Document is that of opApply.
 	Document *wireDocument `json:",omitempty"`
+	// Access is that of opEnforce, Revision its place among the documents.
+	Access   *Access `json:",omitempty"`
+	Revision int64   `json:",omitempty"`
 	// After is the last address that an earlier opHandOver answered.
 	After string `json:",omitempty"`
 }
@@ -45,10 +49,11 @@ type response struct {
 type wireDocument struct {
 	Revision  int64
 	Listeners []wireListener
+	Access    Access
 }
 
 type wireListener struct {
-	ID               string
+	ID, VPC          string
 	Addresses        []string
 	Backends         []wireBackend
 	CutRemoved       bool
@@ -59,10 +64,10 @@ type wireListener struct {
 type wireBackend struct{ Node, Socket, Login string }
 
 func toWire(d Document) *wireDocument {
-	w := &wireDocument{Revision: d.Revision}
+	w := &wireDocument{Revision: d.Revision, Access: d.Access}
 	for _, l := range d.Listeners {
 		wl := wireListener{
-			ID: l.ID, Addresses: l.Addresses, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns,
+			ID: l.ID, VPC: l.VPC, Addresses: l.Addresses, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns,
 			Mode: l.TLS.Mode, Chain: l.TLS.ChainPEM, Key: l.TLS.KeyPEM.Reveal(),
 		}
 		for _, b := range l.Backends {
@@ -74,10 +79,10 @@ func toWire(d Document) *wireDocument {
 }
 
 func fromWire(w *wireDocument) Document {
-	d := Document{Revision: w.Revision}
+	d := Document{Revision: w.Revision, Access: w.Access}
 	for _, wl := range w.Listeners {
 		l := Listener{
-			ID: wl.ID, Addresses: wl.Addresses, CutRemoved: wl.CutRemoved, MaxConns: wl.MaxConns,
+			ID: wl.ID, VPC: wl.VPC, Addresses: wl.Addresses, CutRemoved: wl.CutRemoved, MaxConns: wl.MaxConns,
 			TLS: TLS{Mode: wl.Mode, ChainPEM: wl.Chain, KeyPEM: core.NewSecret(wl.Key)},
 		}
 		for _, b := range wl.Backends {

@@ -8,6 +8,7 @@ var (
 	NetworkRegions    = store.NewTable[NetworkRegion]("network-regions")
 	SecurityGroups    = store.NewTable[SecurityGroup]("security-groups")
 	Addresses         = store.NewTable[Address]("addresses")
+	Attachments       = store.NewTable[Attachment]("attachments")
 	CacheClusters     = store.NewTable[CacheCluster]("cache-clusters")
 	ReplicationGroups = store.NewTable[ReplicationGroup]("replication-groups")
 	Nodes             = store.NewTable[Node]("nodes")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 )
 
 // Runtime makes the world match a Document.
@@ -40,6 +41,9 @@ type Document struct {
 	// reported: a report with PhaseGone comes for each, also for one that never
 	// ran here.
 	Removed []string
+	// Guard is who may connect: Windows by Endpoint.Network, Filters by Node.ID. A
+	// node that is not in it is reached by nobody.
+	Guard network.Guard
 }
 
 // Node is one engine process that shall run.
@@ -95,7 +99,9 @@ type TLS struct {
 type Endpoint struct {
 	// ID is "node REGION/CLUSTER/NODE", "primary REGION/GROUP",
 	// "reader REGION/GROUP" or "configuration REGION/CLUSTER".
-	ID         string
+	ID string
+	// Network is the id of the VPC that the endpoint is in.
+	Network    string
 	VPC, Bound core.Endpoint
 	// Advertised is also listened on when it differs from Bound (--advertise).
 	Advertised core.Endpoint

@@ -10,9 +10,11 @@ import (
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/controller/step"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/store"
+	"github.com/larder-cache/larder/internal/topology"
 )
 
 // Compose is everything that shall exist on the host, as the store has it, but
@@ -45,6 +47,7 @@ func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 			c.configuration(key, cluster)
 		}
 	}
+	c.guard()
 	slices.SortFunc(c.doc.Endpoints, func(a, b runtime.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return &c.doc, c.err
 }
@@ -196,7 +199,7 @@ func (c *composer) configuration(key string, cluster *resource.CacheCluster) {
 // not there yet leads nowhere: it must not speak plaintext meanwhile.
 func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, nodes ...string) {
 	out := runtime.Endpoint{
-		ID: id, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		ID: id, Network: c.network(n), VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
 		Nodes: nodes, Login: c.login(n),
 	}
 	if n.Spec.TLS != resource.TLSOff {
@@ -207,6 +210,25 @@ func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, no
 		out.TLS = tls
 	}
 	c.doc.Endpoints = append(c.doc.Endpoints, out)
+}
+
+// guard adds who may connect to each node.
+func (c *composer) guard() {
+	world, interfaces := topology.World(c.reader)
+	policy := network.Compile(world)
+	c.doc.Guard = network.Guard{Windows: topology.Windows(c.reader), Filters: map[string]network.Filter{}}
+	for key, i := range interfaces {
+		c.doc.Guard.Filters[key] = policy.Ingress(i.VPC, i.Addresses[0], network.TCP, c.nodes[key].Spec.Endpoint.VPC.Port)
+	}
+}
+
+// network is the VPC of a node.
+func (c *composer) network(n *resource.Node) string {
+	cluster := c.clusters[step.ClusterOfNode(n.Key())]
+	if cluster == nil {
+		return ""
+	}
+	return topology.VPCOf(c.reader, cluster)
 }
 
 // tls is the mode of a node with the certificate of its owner.

@@ -84,14 +84,14 @@ func (l *loop) listen(fd int) {
 
 func (l *loop) accept(fd int, ls *listener) {
 	for range accepts {
-		client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-		switch errno {
-		case 0:
-			l.welcome(int(client), ls)
+		client, peer, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch err {
+		case nil:
+			l.welcome(client, peer, ls)
 		case unix.EAGAIN:
 			return
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
-			l.pause(errno)
+			l.pause(err)
 			return
 		}
 		// Any other error is that of the connection, which is gone from the queue.
@@ -99,22 +99,37 @@ func (l *loop) accept(fd int, ls *listener) {
 }
 
 // welcome begins with a client that was accepted.
-func (l *loop) welcome(fd int, ls *listener) {
+func (l *loop) welcome(fd int, peer unix.Sockaddr, ls *listener) {
 	c := l.newConn(fd, ls)
-	if len(ls.route.backends) == 0 || l.crowded(ls) {
+	c.source = l.access.Source(ls.route.VPC, address(peer))
+	switch {
+	case len(ls.route.backends) == 0:
+		l.refuse(c)
+	case l.watch(unix.EPOLL_CTL_ADD, fd, clientEvents, event(c.slot, c.gen, kindClient)) != nil:
+		l.refuse(c)
+	case !l.admitted(c):
+		l.hold(c)
+	default:
+		l.begin(c)
+	}
+}
+
+// begin serves a client that the policy lets in.
+func (l *loop) begin(c *conn) {
+	if l.crowded(c.ls) {
 		l.refuse(c)
 		return
 	}
-	ls.stats.Accepted++
-	if err := l.watch(unix.EPOLL_CTL_ADD, fd, clientEvents, event(c.slot, c.gen, kindClient)); err != nil {
-		l.refuse(c)
-		return
-	}
-	switch ls.route.Mode {
+	c.ls.stats.Accepted++
+	switch c.ls.route.Mode {
 	case Plain:
 		l.join(c)
+		return
 	case Required:
 		l.deadline(c)
+	}
+	if c.client.readable {
+		l.proceed(c)
 	}
 }
 

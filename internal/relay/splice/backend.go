@@ -48,16 +48,16 @@ var (
 	errBusy = errors.New("backend busy")
 )
 
-// connect dials the backend with the fewest connections that takes one; turn
-// rotates among equals.
-func (r *route) connect(turn int) (*backend, int, error) {
+// connect dials, of the backends that suit, the one with the fewest connections
+// that takes one; turn rotates among equals.
+func (r *route) connect(turn int, suits func(*backend) bool) (*backend, int, error) {
 	var tried uint64
 	outcome := errNone
 	for range r.backends {
 		best := -1
 		for i := range r.backends {
 			i = (i + turn) % len(r.backends)
-			if i >= 64 || tried&(1<<i) != 0 {
+			if i >= 64 || tried&(1<<i) != 0 || !suits(r.backends[i]) {
 				continue
 			}
 			if best < 0 || r.backends[i].conns.Load() < r.backends[best].conns.Load() {

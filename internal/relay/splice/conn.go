@@ -2,6 +2,7 @@ package splice
 
 import (
 	"io"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,13 +10,17 @@ import (
 // phase is how far a connection has come. A plaintext client goes from dialing
 // on, one that may speak TLS from sniffing:
 //
-//	sniffing -> handshaking -> dialing -> loggingIn -> splicing
-//	    |                        ^  |                     ^
-//	    +------ plaintext -------+  +---- no login -------+
+//	held -> sniffing -> handshaking -> dialing -> loggingIn -> splicing
+//	           |                        ^  |                     ^
+//	           +------ plaintext -------+  +---- no login -------+
+//
+// Only a client that the policy does not admit is held, and it leaves by way of a
+// policy that does.
 type phase uint8
 
 const (
 	unused      phase = iota
+	held              // refused; waits for its reset
 	sniffing          // no byte from the client yet
 	handshaking       // a goroutine owns the client's socket
 	dialing           // no engine has taken the connection yet
@@ -32,6 +37,10 @@ type conn struct {
 	phase  phase
 	queued bool // in loop.again
 	ls     *listener
+	// source is the client's address in the listener's VPC; zero: it has none.
+	source netip.Addr
+	// untracked: the policy must go on admitting the connection.
+	untracked bool
 	// backend is nil until the engine is connected.
 	backend        *backend
 	client, engine side
@@ -81,6 +90,10 @@ func (l *loop) newConn(fd int, ls *listener) *conn {
 // have changed, and may end the connection.
 func (l *loop) proceed(c *conn) {
 	switch c.phase {
+	case held:
+		if c.client.ending {
+			l.reset(c)
+		}
 	case sniffing:
 		l.sniff(c)
 	case handshaking:
@@ -115,7 +128,7 @@ func (l *loop) join(c *conn) {
 
 // dial says errBusy where it has done nothing.
 func (l *loop) dial(c *conn) error {
-	b, fd, err := c.ls.route.connect(c.ls.turn)
+	b, fd, err := c.ls.route.connect(c.ls.turn, func(b *backend) bool { return l.access.Admits(b.node, c.source) })
 	c.ls.turn++
 	switch err {
 	case nil:
@@ -129,6 +142,7 @@ func (l *loop) dial(c *conn) error {
 func (l *loop) attach(c *conn, b *backend, fd int) {
 	c.engine.fd = fd
 	c.backend = b
+	c.untracked = l.access.Filters[b.node].Untracked
 	b.conns.Add(1)
 	if err := l.watch(unix.EPOLL_CTL_ADD, fd, engineEvents, event(c.slot, c.gen, kindEngine)); err != nil {
 		l.refuse(c)

@@ -53,8 +53,12 @@ func (l *loop) end(c *conn) {
 	}
 	l.drop(&c.client)
 	l.drop(&c.engine)
-	c.ls.stats.Open--
-	l.s.open.Add(-1)
+	if c.phase == held {
+		l.s.held.Add(-1)
+	} else {
+		c.ls.stats.Open--
+		l.s.open.Add(-1)
+	}
 	*c = conn{ref: c.ref}
 	l.free = append(l.free, c.slot)
 }

@@ -104,7 +104,7 @@ func TestLogin(t *testing.T) {
 			if tc.tls {
 				ls.Mode = Required
 			}
-			r.s.Apply([]Listener{ls})
+			r.apply([]Listener{ls})
 			raw := r.dial(addr)
 			var c net.Conn = raw
 			half := raw.CloseWrite

@@ -57,6 +57,8 @@ type loop struct {
 	again, turn []ref
 	waiting     []expiry  // for an engine to accept
 	deadlines   []expiry  // of handshakes; in order, as all last equally long
+	refused     []expiry  // of clients that are held; in order for the same reason
+	access      *Access   // in force
 	resume      time.Time // when to accept again, if paused
 	complained  time.Time // when the log last heard of a pause
 	buf         []byte    // what was read, and is written at once
@@ -96,7 +98,7 @@ func newLoop(s *Splicer) (*loop, error) {
 	}
 	l := &loop{
 		s: s, ep: ep, wake: wake, done: make(chan struct{}),
-		listeners: map[string]*listener{}, accepting: map[int]*listener{},
+		listeners: map[string]*listener{}, accepting: map[int]*listener{}, access: &Access{},
 		buf: make([]byte, chunk),
 	}
 	if err := l.watch(unix.EPOLL_CTL_ADD, wake, unix.EPOLLIN, event(0, 0, kindWake)); err != nil {
@@ -212,6 +214,9 @@ func (l *loop) timeout() int {
 	if len(l.deadlines) > 0 {
 		next = l.deadlines[0].at
 	}
+	if len(l.refused) > 0 && (next.IsZero() || l.refused[0].at.Before(next)) {
+		next = l.refused[0].at
+	}
 	if len(l.waiting) > 0 || !l.resume.IsZero() {
 		return int(retryDial / time.Millisecond)
 	}
@@ -224,7 +229,7 @@ func (l *loop) timeout() int {
 
 // expire does what is due by time.
 func (l *loop) expire() {
-	if len(l.deadlines) == 0 && len(l.waiting) == 0 && l.resume.IsZero() {
+	if len(l.deadlines) == 0 && len(l.refused) == 0 && len(l.waiting) == 0 && l.resume.IsZero() {
 		return
 	}
 	now := l.s.cfg.Clock.Now()
@@ -234,6 +239,7 @@ func (l *loop) expire() {
 		}
 		l.deadlines = l.deadlines[1:]
 	}
+	l.turnAway(now)
 	l.retry(now)
 	if !l.resume.IsZero() && !l.resume.After(now) {
 		l.resume = time.Time{}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 )
 
 // rig is a splicer with listening sockets of its own.
@@ -44,6 +46,22 @@ func newRig(t *testing.T, cfg Config) *rig {
 		}
 	})
 	return r
+}
+
+// apply puts listeners in force that everyone may use.
+func (r *rig) apply(listeners []Listener) { r.s.Apply(listeners, everyone(listeners)) }
+
+// everyone is a policy that admits all clients, tracked, to every backend.
+func everyone(listeners []Listener) Access {
+	a := Access{Guard: network.Guard{Filters: map[string]network.Filter{}, Windows: map[string]network.Window{
+		"": {Host: netip.MustParseAddr("10.0.0.4")},
+	}}}
+	for _, ls := range listeners {
+		for _, b := range ls.Backends {
+			a.Filters[b.Node] = network.Filter{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+		}
+	}
+	return a
 }
 
 // listen opens a listening socket and returns it with its address.

@@ -12,6 +12,11 @@
 //
 // Nothing is parsed but the first byte of a client where TLS is optional, and
 // the engine's answer to the relay's own login.
+//
+// Who may connect is decided when a client is accepted, before a byte of it is
+// read: one that no backend admits is held in silence, as a packet filter would
+// leave it, and reset after a while. Should the policy let it in meanwhile, it is
+// served.
 package splice
 
 import (
@@ -23,6 +28,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 )
 
 // Mode is what a listener speaks.
@@ -38,6 +44,9 @@ const (
 // Listener is what clients of one endpoint get.
 type Listener struct {
 	ID string
+	// VPC is the network in which its clients have addresses: a key of
+	// Access.Windows.
+	VPC string
 	// Sockets are listening, non-blocking sockets. They stay the caller's, who
 	// may close one after the Apply of a table without it has returned.
 	Sockets    []int
@@ -50,13 +59,22 @@ type Listener struct {
 	MaxConns int
 }
 
-// Backend is an engine.
+// Backend is an engine. Access.Filters says by its node who may connect.
 type Backend struct {
 	Node, Socket string
 	Login        core.Secret
 }
 
-// Stats counts what went through one listener.
+// Access is who may connect.
+type Access struct {
+	network.Guard
+	// RefuseAfter is how long a client waits for its reset that no backend
+	// admits; 0: not at all.
+	RefuseAfter time.Duration
+}
+
+// Stats counts what went through one listener. Clients that are held count as
+// refused.
 type Stats struct {
 	Open, Accepted, Refused int64
 	BytesIn, BytesOut       int64
@@ -69,6 +87,9 @@ type Config struct {
 	Loops int
 	// MaxConns is how many connections the process can have; 0: no bound.
 	MaxConns int
+	// MaxHeld is how many refused clients may wait for their reset; the others
+	// are reset at once. 0: all of them.
+	MaxHeld int
 	// HandshakeTimeout bounds a TLS handshake, and with mode Required also the
 	// time until it begins.
 	HandshakeTimeout time.Duration
@@ -80,7 +101,8 @@ type Config struct {
 type Splicer struct {
 	cfg   Config
 	loops []*loop
-	open  atomic.Int64
+	// open counts the connections, held the refused clients that wait.
+	open, held atomic.Int64
 
 	mu    sync.Mutex
 	nodes map[string]*atomic.Int64
@@ -107,10 +129,10 @@ func New(cfg Config) (*Splicer, error) {
 	return s, nil
 }
 
-// Apply puts the listeners in force and returns once they are: a client accepted
-// later is treated as they say, and connections that they no longer allow are
-// reset. A listener is the same one as long as its ID is.
-func (s *Splicer) Apply(listeners []Listener) {
+// Apply puts the listeners and the policy in force and returns once they are: a
+// client accepted later is treated as they say, and connections that they no
+// longer allow are reset. A listener is the same one as long as its ID is.
+func (s *Splicer) Apply(listeners []Listener, access Access) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	routes := make([]*route, 0, len(listeners))
@@ -126,12 +148,22 @@ func (s *Splicer) Apply(listeners []Listener) {
 		}
 		routes = append(routes, r)
 	}
-	s.each(func(l *loop) { l.apply(routes) })
+	s.each(func(l *loop) {
+		l.apply(routes)
+		l.enforce(&access)
+	})
 	for node, n := range s.nodes {
 		if !used[node] && n.Load() == 0 {
 			delete(s.nodes, node)
 		}
 	}
+}
+
+// Enforce puts a policy in force, as Apply does, for the listeners there are.
+func (s *Splicer) Enforce(access Access) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each(func(l *loop) { l.enforce(&access) })
 }
 
 // StopAccepting leaves connections alone and accepts no more clients until the
@@ -162,7 +194,7 @@ func (s *Splicer) Stats() map[string]Stats {
 	return all
 }
 
-// Open is the number of connections.
+// Open is the number of connections, without clients that are held.
 func (s *Splicer) Open() int { return int(s.open.Load()) }
 
 // Close resets every connection and ends the loops. Listening sockets stay open.

@@ -35,7 +35,7 @@ func TestEchoes(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, Config{Loops: 2})
 			fd, addr := r.listen()
-			r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(echo)}, Mode: tc.mode, TLS: server}})
+			r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(echo)}, Mode: tc.mode, TLS: server}})
 			raw := r.dial(addr)
 			var c net.Conn = raw
 			half := raw.CloseWrite
@@ -80,7 +80,7 @@ func TestHalfClose(t *testing.T) {
 		got, _ := io.ReadAll(c) // only the end of the input lets it answer
 		_, _ = c.Write(append(got, " answered"...))
 	})
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
 	c := r.dial(addr)
 	if _, err := c.Write([]byte("request")); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestLastWordsOfEngine(t *testing.T) {
 		_, _ = io.ReadFull(c, make([]byte, 3))
 		_, _ = c.Write([]byte("-ERR no more\r\n"))
 	})
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
 	for range 50 {
 		c := r.dial(addr)
 		_, _ = c.Write([]byte("abcdefgh"))
@@ -127,7 +127,7 @@ func TestEngineGone(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, Config{})
 			fd, addr := r.listen()
-			r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: tc.backends(r)}})
+			r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: tc.backends(r)}})
 			mustBeRefused(t, addr)
 			if st := r.s.Stats()["a"]; st.Refused != 1 || st.Open != 0 {
 				t.Errorf("stats %+v", st)
@@ -141,7 +141,7 @@ func TestSkipsDeadBackend(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{})
 	fd, addr := r.listen()
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{{Node: "dead", Socket: "/nonexistent"}, r.engine(named('x'))}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{{Node: "dead", Socket: "/nonexistent"}, r.engine(named('x'))}}})
 	for range 5 {
 		if got := ask(t, r.dial(addr)); got != 'x' {
 			t.Errorf("answered by %c", got)
@@ -154,7 +154,7 @@ func TestSpreads(t *testing.T) {
 	r := newRig(t, Config{})
 	fd, addr := r.listen()
 	backends := []Backend{r.engine(named('a')), r.engine(named('b')), r.engine(named('c'))}
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: backends}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: backends}})
 	count := map[byte]int{}
 	for range 12 {
 		count[ask(t, r.dial(addr))]++
@@ -177,7 +177,7 @@ func TestFullBacklog(t *testing.T) {
 	if err := errors.Join(syscall.Bind(efd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(efd, 0)); err != nil {
 		t.Fatal(err)
 	}
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{{Node: "n", Socket: path}}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{{Node: "n", Socket: path}}}})
 	var clients []net.Conn
 	for range 4 {
 		c := r.dial(addr)
@@ -218,11 +218,11 @@ func TestCutRemoved(t *testing.T) {
 		fd, addr := r.listen()
 		old, next := r.engine(named('o')), r.engine(named('n'))
 		ls := Listener{ID: "a", Sockets: []int{fd}, Backends: []Backend{old}, CutRemoved: cut}
-		r.s.Apply([]Listener{ls})
+		r.apply([]Listener{ls})
 		idle := r.dial(addr)
 		ask(t, idle)
 		ls.Backends = []Backend{next}
-		r.s.Apply([]Listener{ls})
+		r.apply([]Listener{ls})
 		if cut {
 			mustBeReset(t, idle)
 		} else if got := ask(t, idle); got != 'o' {
@@ -231,7 +231,7 @@ func TestCutRemoved(t *testing.T) {
 		if got := ask(t, r.dial(addr)); got != 'n' {
 			t.Errorf("new connection answered by %c", got)
 		}
-		r.s.Apply(nil)
+		r.apply(nil)
 		until(t, "connections of a listener that is gone are as CutRemoved says", func() bool {
 			return (r.s.Open() == 0) == cut
 		})
@@ -244,7 +244,7 @@ func TestMaxConns(t *testing.T) {
 	fd1, addr1 := r.listen()
 	fd2, addr2 := r.listen()
 	engine := r.engine(named('x'))
-	r.s.Apply([]Listener{
+	r.apply([]Listener{
 		{ID: "node", Sockets: []int{fd1}, Backends: []Backend{engine}, MaxConns: 3},
 		{ID: "primary", Sockets: []int{fd2}, Backends: []Backend{engine}, MaxConns: 3},
 	})
@@ -265,7 +265,7 @@ func TestSilentClientsAreBounded(t *testing.T) {
 	server, _ := certificate(t, "cache.test")
 	r := newRig(t, Config{Loops: 1})
 	fd, addr := r.listen()
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Preferred, TLS: server, MaxConns: 2}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Preferred, TLS: server, MaxConns: 2}})
 	r.dial(addr)
 	r.dial(addr)
 	until(t, "both are accepted", func() bool { return r.s.Open() == 2 })
@@ -276,7 +276,7 @@ func TestProcessLimit(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, Config{MaxConns: 2})
 	fd, addr := r.listen()
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}}})
 	ask(t, r.dial(addr))
 	ask(t, r.dial(addr))
 	mustBeRefused(t, addr)
@@ -293,14 +293,14 @@ func TestEndsTogether(t *testing.T) {
 	dying := make(chan net.Conn, 1)
 	other := r.engine(func(c net.Conn) { dying <- c; named('y')(c) })
 	ls := Listener{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}
-	r.s.Apply([]Listener{ls})
+	r.apply([]Listener{ls})
 	c := r.dial(addr)
 	ask(t, c)
 	_ = c.SetLinger(0)
 	c.Close()
 	<-ended
 	ls.Backends = []Backend{other}
-	r.s.Apply([]Listener{ls})
+	r.apply([]Listener{ls})
 	c = r.dial(addr)
 	ask(t, c)
 	(<-dying).Close()
@@ -321,7 +321,7 @@ func TestLeftovers(t *testing.T) {
 		_ = c.SetDeadline(time.Now().Add(50 * time.Millisecond))
 		_, _ = c.Write(make([]byte, size))
 	})
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
 	r.dial(addr)
 	until(t, "the client is accepted", func() bool { return r.s.Open() == 1 })
 	until(t, "the client that does not read is let go", func() bool { return r.s.Open() == 0 })
@@ -367,7 +367,7 @@ func TestBackPressure(t *testing.T) {
 		}
 	})
 	fd2, addr2 := r.listen()
-	r.s.Apply([]Listener{
+	r.apply([]Listener{
 		{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}},
 		{ID: "b", Sockets: []int{fd2}, Backends: []Backend{r.engine(named('x'))}},
 	})
@@ -404,7 +404,7 @@ func TestBackPressureUp(t *testing.T) {
 		n, _ := io.Copy(io.Discard, c)
 		got <- n
 	})
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{engine}}})
 	c := r.dial(addr)
 	sent := make(chan error, 1)
 	go func() {

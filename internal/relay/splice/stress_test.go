@@ -26,7 +26,7 @@ func TestStress(t *testing.T) {
 			{ID: "mixed", Sockets: []int{mixedFD}, Backends: backends[n%3:], Mode: Preferred, TLS: server},
 		}
 	}
-	r.s.Apply(table(0))
+	r.apply(table(0))
 	stop := make(chan struct{})
 	var changes, clients sync.WaitGroup
 	changes.Go(func() {
@@ -35,7 +35,7 @@ func TestStress(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				r.s.Apply(table(n))
+				r.apply(table(n))
 			}
 		}
 	})

@@ -19,7 +19,7 @@ func TestModeSwitch(t *testing.T) {
 	ls := Listener{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, TLS: server}
 	apply := func(m Mode) {
 		ls.Mode = m
-		r.s.Apply([]Listener{ls})
+		r.apply([]Listener{ls})
 	}
 	apply(Plain)
 	old := r.dial(addr)
@@ -59,11 +59,11 @@ func TestCertificateSwap(t *testing.T) {
 	r := newRig(t, Config{})
 	fd, addr := r.listen()
 	ls := Listener{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Required, TLS: server}
-	r.s.Apply([]Listener{ls})
+	r.apply([]Listener{ls})
 	before := tlsClient(r.dial(addr), client)
 	ask(t, before)
 	ls.TLS = server2
-	r.s.Apply([]Listener{ls})
+	r.apply([]Listener{ls})
 	ask(t, before)
 	ask(t, tlsClient(r.dial(addr), client2))
 	if err := tlsClient(r.dial(addr), client).Handshake(); err == nil {
@@ -77,7 +77,7 @@ func TestSessionTickets(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		r := newRig(t, Config{})
 		fd, addr := r.listen()
-		r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Required, TLS: server}})
+		r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Required, TLS: server}})
 		cfg := client.Clone()
 		cfg.MaxVersion = version
 		cfg.ClientSessionCache = tls.NewLRUClientSessionCache(1)
@@ -112,7 +112,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, Config{HandshakeTimeout: 200 * time.Millisecond, Loops: 1})
 			fd, addr := r.listen()
-			r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: tc.mode, TLS: server}})
+			r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: tc.mode, TLS: server}})
 			stuck := r.dial(addr)
 			if _, err := stuck.Write(tc.first); err != nil {
 				t.Fatal(err)
@@ -136,7 +136,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 	server, _ := certificate(t, "cache.test")
 	r := newRig(t, Config{})
 	fd, addr := r.listen()
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Required, TLS: server}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Required, TLS: server}})
 	c := r.dial(addr)
 	if _, err := c.Write([]byte{0x16, 3, 1}); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestNoGoroutinePerConnection(t *testing.T) {
 	server, client := certificate(t, "cache.test")
 	r := newRig(t, Config{})
 	fd, addr := r.listen()
-	r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Preferred, TLS: server}})
+	r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: Preferred, TLS: server}})
 	engineSide := func() int { return int(r.s.Stats()["a"].Open) } // one goroutine each in the test's engine
 	before := runtime.NumGoroutine()
 	for i := range 100 {

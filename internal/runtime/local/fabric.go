@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/larder-cache/larder/internal/core"
+	policy "github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -11,15 +12,15 @@ import (
 // addresses and carries clients to the engines' unix sockets.
 //
 // The endpoints given to Apply are always all of them, so that an endpoint left
-// out is taken away. Apply may be repeated with equal endpoints, and is called by one
-// goroutine at a time.
+// out is taken away, and so is the guard. Apply may be repeated with what is in
+// force, and is called by one goroutine at a time.
 type Fabric interface {
-	// Apply returns when the endpoints are in force: a connection accepted later
-	// is treated as they say. failed names the endpoints (by ID) which could not
-	// be brought about, with the reason, for example that the address is taken;
-	// the others are in force all the same. err means that nothing is known to
-	// be in force.
-	Apply(ctx context.Context, eps []Endpoint) (failed map[string]error, err error)
+	// Apply returns when the endpoints and the guard are in force: a connection
+	// accepted later is treated as they say. failed names the endpoints (by ID)
+	// which could not be brought about, with the reason, for example that the
+	// address is taken; the others are in force all the same. err means that
+	// nothing is known to be in force.
+	Apply(ctx context.Context, eps []Endpoint, guard policy.Guard) (failed map[string]error, err error)
 	// Shutdown takes every endpoint away and ends whatever serves them.
 	Shutdown(ctx context.Context) error
 	// Close lets go of the fabric and leaves the endpoints served.
@@ -30,6 +31,8 @@ type Fabric interface {
 type Endpoint struct {
 	// ID is runtime.Endpoint's.
 	ID string
+	// Network is the id of the VPC that clients are in: the guard's.
+	Network string
 	// Listen are the addresses to listen on: the bound one, and the advertised
 	// one where it differs.
 	Listen []core.Endpoint
@@ -43,7 +46,7 @@ type Endpoint struct {
 	MaxConns int
 }
 
-// Backend is an engine that answers.
+// Backend is an engine that answers. The guard says who may connect to its node.
 type Backend struct {
 	// Node is the runtime.Node's ID.
 	Node string

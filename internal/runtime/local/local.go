@@ -188,7 +188,7 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 		r.begin(doc, seen)
 	}
 	r.revision = doc.Revision
-	version := r.net.setEndpoints(doc.Endpoints)
+	version := r.net.setDocument(doc)
 	for i := range doc.Nodes {
 		want := &doc.Nodes[i]
 		n := r.nodes[want.UID]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
+	policy "github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -38,8 +39,9 @@ type network struct {
 
 	mu        sync.Mutex
 	endpoints []runtime.Endpoint // nil before the first document
+	guard     policy.Guard
 	backends  map[string]backend // by node id
-	version   int64              // of the two above
+	version   int64              // of the three above
 	applied   int64              // the version that is in force
 	failed    map[string]string  // by node id: what keeps clients from it
 }
@@ -51,12 +53,13 @@ func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *n
 	}
 }
 
-// setEndpoints takes over a document's endpoints and gives their version.
-func (n *network) setEndpoints(eps []runtime.Endpoint) int64 {
+// setDocument takes over what a document says of the network and gives its version.
+func (n *network) setDocument(doc *runtime.Document) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.endpoints == nil || !reflect.DeepEqual(n.endpoints, eps) {
-		n.endpoints = append([]runtime.Endpoint{}, eps...)
+	if n.endpoints == nil || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !reflect.DeepEqual(n.guard, doc.Guard) {
+		n.endpoints = append([]runtime.Endpoint{}, doc.Endpoints...)
+		n.guard = doc.Guard
 		n.bump()
 	}
 	return n.version
@@ -115,7 +118,7 @@ func (n *network) reached(version int64, node string) (ok bool, trouble string) 
 func (n *network) run(ctx context.Context) {
 	defer close(n.done)
 	var (
-		last  []Endpoint
+		last  *view
 		wait  = fabricRetryFirst
 		retry <-chan time.Time
 	)
@@ -127,15 +130,15 @@ func (n *network) run(ctx context.Context) {
 		case <-retry:
 			last = nil
 		}
-		eps, version, ok := n.compose()
+		next, version, ok := n.compose()
 		if !ok {
 			continue
 		}
-		if last != nil && reflect.DeepEqual(last, eps) {
+		if reflect.DeepEqual(last, next) {
 			n.settle(version, nil, false)
 			continue
 		}
-		failed, err := n.fabric.Apply(ctx, eps)
+		failed, err := n.fabric.Apply(ctx, next.endpoints, next.guard)
 		retry = nil
 		if err != nil || len(failed) > 0 {
 			retry = n.clock.After(wait)
@@ -150,19 +153,25 @@ func (n *network) run(ctx context.Context) {
 			}
 			continue
 		}
-		last = eps
-		n.settle(version, n.byNode(eps, failed), true)
+		last = next
+		n.settle(version, n.byNode(failed), true)
 	}
+}
+
+// view is what the fabric is told.
+type view struct {
+	endpoints []Endpoint
+	guard     policy.Guard
 }
 
 // compose is the fabric's view, with its version; not ok before there is a
 // document, since until then nothing may be taken away.
-func (n *network) compose() (eps []Endpoint, version int64, ok bool) {
+func (n *network) compose() (v *view, version int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	eps = make([]Endpoint, 0, len(n.endpoints))
+	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
-		ep := Endpoint{ID: e.ID, CutRemoved: e.CutRemoved, TLS: e.TLS}
+		ep := Endpoint{ID: e.ID, Network: e.Network, CutRemoved: e.CutRemoved, TLS: e.TLS}
 		ep.Listen = append(ep.Listen, e.Bound)
 		if !e.Advertised.IsZero() && e.Advertised != e.Bound {
 			ep.Listen = append(ep.Listen, e.Advertised)
@@ -179,12 +188,12 @@ func (n *network) compose() (eps []Endpoint, version int64, ok bool) {
 		}
 		eps = append(eps, ep)
 	}
-	return eps, n.version, n.endpoints != nil
+	return &view{eps, n.guard}, n.version, n.endpoints != nil
 }
 
 // byNode says the failures of endpoints for the nodes that the document has behind
 // them.
-func (n *network) byNode(eps []Endpoint, failed map[string]error) map[string]string {
+func (n *network) byNode(failed map[string]error) map[string]string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	out := make(map[string]string)

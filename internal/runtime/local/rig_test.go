@@ -19,6 +19,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
+	policy "github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/runtime"
 )
@@ -264,6 +265,7 @@ func exchange(t testing.TB, conn net.Conn, args ...string) string {
 type notes struct {
 	mu    sync.Mutex
 	eps   map[string]Endpoint
+	guard policy.Guard
 	calls int
 	fail  map[string]error
 	err   error
@@ -271,13 +273,14 @@ type notes struct {
 	ended bool
 }
 
-func (f *notes) Apply(_ context.Context, eps []Endpoint) (map[string]error, error) {
+func (f *notes) Apply(_ context.Context, eps []Endpoint, guard policy.Guard) (map[string]error, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
 	if f.err != nil {
 		return nil, f.err
 	}
+	f.guard = guard
 	f.eps = make(map[string]Endpoint)
 	for _, e := range eps {
 		f.eps[e.ID] = e

@@ -25,14 +25,14 @@ type plan struct {
 
 type place []string
 
-// planFor translates the endpoints. An address that two of them name is the
-// first one's.
+// planFor translates the endpoints, but for who may connect. An address that two of
+// them name is the first one's.
 func planFor(eps []local.Endpoint) plan {
 	p := plan{places: map[string][]place{}}
 	owned := map[string]bool{}
 	for _, ep := range eps {
 		l := relay.Listener{
-			ID: ep.ID, CutRemoved: ep.CutRemoved, MaxConns: ep.MaxConns,
+			ID: ep.ID, VPC: ep.Network, CutRemoved: ep.CutRemoved, MaxConns: ep.MaxConns,
 			TLS: relay.TLS{Mode: ep.TLS.Mode, ChainPEM: ep.TLS.ChainPEM, KeyPEM: ep.TLS.KeyPEM},
 		}
 		for _, b := range ep.Backends {

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
@@ -114,6 +115,14 @@ func (r *rig) endpoint(id string, backends ...local.Backend) local.Endpoint {
 	return local.Endpoint{ID: id, Listen: []core.Endpoint{freePort(r.t)}, Backends: backends}
 }
 
+// everyone admits all clients to the engines of these tests.
+var everyone = network.Guard{
+	Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4"), CIDR: netip.MustParsePrefix("10.0.0.0/16"), Loopback: netip.MustParsePrefix("127.88.0.0/16")}},
+	Filters: map[string]network.Filter{"a": anywhere, "b": anywhere},
+}
+
+var anywhere = network.Filter{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+
 // last is the number of the last address given.
 var last atomic.Int32
 
@@ -132,7 +141,7 @@ func freePort(t testing.TB) core.Endpoint {
 // apply applies and fails the test unless all came about.
 func apply(t testing.TB, f *Fabric, eps ...local.Endpoint) {
 	t.Helper()
-	failed, err := f.Apply(context.Background(), eps)
+	failed, err := f.Apply(context.Background(), eps, everyone)
 	if err != nil || len(failed) > 0 {
 		t.Fatalf("apply: %v, failed: %v", err, failed)
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	// Exe with Args and `--socket PATH` runs a relay.
 	Exe  string
 	Args []string
+	// RefuseAfter is how long a client that may not connect is left in silence
+	// before it is reset.
+	RefuseAfter time.Duration
 	// Version is what a relay of Exe calls itself; "" is the build id of Exe.
 	Version string
 	// Clock paces waiting and restarts; nil is the real one.
@@ -55,9 +59,10 @@ type Fabric struct {
 	// older relays are draining, or about to be once the active one has their
 	// sockets.
 	older []*process
-	// plan is what was asked for last; asked: something was.
-	plan  plan
-	asked bool
+	// plan and access are what was asked for last; asked: something was.
+	plan   plan
+	access relay.Access
+	asked  bool
 	// settled: everything asked for has come about.
 	settled bool
 	// revision is that of the newest document of any relay.
@@ -89,18 +94,37 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 }
 
 // Apply implements local.Fabric.
-func (f *Fabric) Apply(ctx context.Context, eps []local.Endpoint) (map[string]error, error) {
+func (f *Fabric) Apply(ctx context.Context, eps []local.Endpoint, guard network.Guard) (map[string]error, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, errors.New("fabric is closed")
 	}
-	p := planFor(eps)
-	if f.active != nil && f.asked && f.settled && reflect.DeepEqual(p, f.plan) {
+	p, access := planFor(eps), relay.Access{Guard: guard, RefuseAfter: f.cfg.RefuseAfter}
+	same := f.active != nil && f.asked && f.settled && reflect.DeepEqual(p, f.plan)
+	if same && reflect.DeepEqual(access, f.access) {
 		return nil, nil
 	}
-	f.plan, f.asked = p, true
+	f.plan, f.access, f.asked = p, access, true
+	if same && f.enforce(ctx) == nil {
+		return nil, nil
+	}
 	return f.push(ctx)
+}
+
+// enforce tells the relays of no more than who may connect: rules change more
+// often than endpoints, and are to be in force in no time.
+func (f *Fabric) enforce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	f.revision++
+	for _, p := range append([]*process{f.active}, f.older...) {
+		if err := p.client.Enforce(ctx, f.access, f.revision); err != nil {
+			return err
+		}
+		p.revision = f.revision
+	}
+	return nil
 }
 
 // push puts the plan in force: on the active relay, which is started if need be
@@ -119,7 +143,7 @@ func (f *Fabric) push(ctx context.Context) (failed map[string]error, err error) 
 	}
 	f.revision++
 	doc := f.plan.doc
-	doc.Revision = f.revision
+	doc.Revision, doc.Access = f.revision, f.access
 	sockets, reasons := f.open(f.takeOver(ctx))
 	applied, err := f.active.client.Apply(ctx, doc, sockets)
 	relay.CloseSockets(sockets)
