@@ -1,9 +1,12 @@
 """The life of a cluster and of a group with boto3, its waiters and its errors."""
 
+import os
+
 import boto3
 from botocore.exceptions import ClientError
 
-ec = boto3.client("elasticache")
+# Older versions do not know AWS_ENDPOINT_URL.
+ec = boto3.client("elasticache", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
 quick = {"Delay": 1, "MaxAttempts": 60}
 
 
