@@ -36,11 +36,12 @@ func TestFigures(t *testing.T) {
 	}
 	l := line{what: "x", unit: "ms", larder: series{10, 30, 20}, bare: series{10, 10, 10}, bars: []bar{ratioAtMost(2), ratioAtLeast(2.5), quantileAtMost(95, 25)}}
 	var table bytes.Buffer
-	printTable(&table, []line{l, {what: "y", larder: series{0.123}, note: "reported"}})
+	printTable(&table, []line{l, {what: "y", larder: series{0.123}, note: "reported"}, {what: "z", bars: []bar{ratioAtMost(1)}}})
 	want := `| what | Larder | bare | ratio | bar |
 |---|---|---|---|---|
 | x | 20 (10-30) ms | 10 (10-10) ms | 2 (1-3) | ratio <= 2: 2, met; ratio >= 2.5: 2, NOT MET; p95 <= 25: 30, NOT MET |
 | y | 0.12 |  |  | reported |
+| z |  |  |  | not measured |
 `
 	if table.String() != want {
 		t.Errorf("the table is\n%s", table.String())

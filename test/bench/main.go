@@ -95,6 +95,10 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 		if !b.only.MatchString(e.name) {
 			continue
 		}
+		if ctx.Err() != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", e.name, ctx.Err()))
+			continue
+		}
 		started := time.Now()
 		got, err := e.run(ctx, b)
 		if err != nil {

@@ -63,8 +63,9 @@ func relayOf(d *harness.Deployment) (int, error) {
 func printFacts(ctx context.Context, w io.Writer, began time.Time) {
 	var uts unix.Utsname
 	_ = unix.Uname(&uts)
+	kernel, _, _ := strings.Cut(unix.ByteSliceToString(uts.Release[:]), "-")
 	fmt.Fprintf(w, "%s; %d cores (%s), Linux %s, %s", began.UTC().Format(time.DateOnly), runtime.NumCPU(), processor(),
-		unix.ByteSliceToString(uts.Release[:]), runtime.Version())
+		kernel, runtime.Version())
 	for _, name := range []string{"redis-server", "valkey-server", "memcached"} {
 		if out, err := exec.CommandContext(ctx, name, "--version").Output(); err == nil {
 			fmt.Fprintf(w, ", %s %s", name, versionIn(string(out)))

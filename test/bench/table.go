@@ -87,6 +87,9 @@ func printTable(w io.Writer, lines []line) {
 		for _, b := range l.bars {
 			bars = append(bars, b.verdict(l))
 		}
+		if len(l.larder) == 0 {
+			bars = []string{"not measured"}
+		}
 		if l.note != "" {
 			bars = append(bars, l.note)
 		}
