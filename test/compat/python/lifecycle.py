@@ -48,7 +48,7 @@ def group():
     assert made["Status"] == "creating" and made["MemberClusters"] == ["boto3-group-001", "boto3-group-002"], made
     ec.get_waiter("replication_group_available").wait(ReplicationGroupId="boto3-group", WaiterConfig=quick)
     g = ec.describe_replication_groups(ReplicationGroupId="boto3-group")["ReplicationGroups"][0]
-    assert g["AuthTokenEnabled"] and g["TransitEncryptionMode"] == "required", g
+    assert g["AuthTokenEnabled"] and g["TransitEncryptionEnabled"], g
     assert {m["CurrentRole"] for m in g["NodeGroups"][0]["NodeGroupMembers"]} == {"primary", "replica"}, g
     for arn in [g["ARN"]] + [c["ARN"] for c in ec.describe_cache_clusters()["CacheClusters"] if c.get("ReplicationGroupId") == "boto3-group"]:
         assert tags_of(arn) == {"team": "a"}, arn
