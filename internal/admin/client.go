@@ -97,6 +97,18 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "keys/"+url.PathEscape(id), nil, &struct{}{})
 }
 
+// Attach makes the host an instance of a VPC, in these security groups; without any
+// in the VPC's default one.
+func (c *Client) Attach(ctx context.Context, vpc string, groups []string) (Attachment, error) {
+	var out Attachment
+	return out, c.call(ctx, http.MethodPut, "attachments/"+url.PathEscape(vpc), Attach{SecurityGroups: groups}, &out)
+}
+
+// Detach takes the host out of a VPC.
+func (c *Client) Detach(ctx context.Context, vpc string) error {
+	return c.call(ctx, http.MethodDelete, "attachments/"+url.PathEscape(vpc), nil, &struct{}{})
+}
+
 // call sends one signed request. An error of the server is a *core.Error.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body []byte

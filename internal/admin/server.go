@@ -45,11 +45,13 @@ func NewServer(cfg Config) *Server { return &Server{cfg: cfg} }
 func (s *Server) Handlers() map[string]http.Handler {
 	const prefix = gateway.AdminPrefix
 	return map[string]http.Handler{
-		"GET " + prefix + "status":       s.answering(s.status),
-		"GET " + prefix + "ca":           s.answering(s.authority),
-		"GET " + prefix + "keys":         s.answering(s.listKeys),
-		"POST " + prefix + "keys":        s.answering(s.createKey),
-		"DELETE " + prefix + "keys/{id}": s.answering(s.revokeKey),
+		"GET " + prefix + "status":               s.answering(s.status),
+		"GET " + prefix + "ca":                   s.answering(s.authority),
+		"GET " + prefix + "keys":                 s.answering(s.listKeys),
+		"POST " + prefix + "keys":                s.answering(s.createKey),
+		"DELETE " + prefix + "keys/{id}":         s.answering(s.revokeKey),
+		"PUT " + prefix + "attachments/{vpc}":    s.answering(s.attach),
+		"DELETE " + prefix + "attachments/{vpc}": s.answering(s.detach),
 	}
 }
 
@@ -88,7 +90,7 @@ const (
 func (s *Server) status(r *http.Request) (any, error) {
 	out := Status{Version: s.cfg.Version, Account: s.cfg.Account}
 	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
-		out.Caches = s.overview(rd)
+		out.Caches, out.Attachments = s.overview(rd), attachments(rd)
 		return nil
 	})
 	if err != nil {
@@ -196,11 +198,11 @@ func (s *Server) revokeKey(r *http.Request) (any, error) {
 	return struct{}{}, s.cfg.Keys.Revoke(r.Context(), r.PathValue("id"))
 }
 
-// requireRoot lets only the root key change keys: a lost key must not be able to
-// make itself others.
+// requireRoot lets only the root key change keys, and where the host is: a lost key
+// must not be able to make itself others, or a way in.
 func requireRoot(ctx context.Context) error {
 	if strings.HasSuffix(core.RequestFrom(ctx).PrincipalARN, ":root") {
 		return nil
 	}
-	return core.Errorf("AccessDenied", "Only the root key may make and revoke keys.").WithStatus(http.StatusForbidden)
+	return core.Errorf("AccessDenied", "Only the root key may do this.").WithStatus(http.StatusForbidden)
 }

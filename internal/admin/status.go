@@ -15,6 +15,8 @@ type Status struct {
 	// Version is the server's, Account the one that owns everything.
 	Version string `json:"version"`
 	Account string `json:"account"`
+	// Attachments are the VPCs that the host is an instance of.
+	Attachments []Attachment `json:"attachments"`
 	// Caches are sorted by region and id.
 	Caches []Cache `json:"caches"`
 }

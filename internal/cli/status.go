@@ -96,6 +96,9 @@ func writeTable(w io.Writer, s admin.Status) error {
 	}
 	_, _ = fmt.Fprintf(w, "larder %s, account %s: %s, %s\n", s.Version, s.Account,
 		plural(len(s.Caches), "cache"), plural(nodes, "node"))
+	for _, a := range s.Attachments {
+		_, _ = fmt.Fprintln(w, attachmentText(a))
+	}
 	for _, c := range s.Caches {
 		writeCache(w, c)
 	}

@@ -177,6 +177,8 @@ func (s *Service) DeleteSecurityGroup(ctx context.Context, in *wire.DeleteSecuri
 func groupInUse(r store.Reader, g *resource.SecurityGroup) bool {
 	attached := slices.ContainsFunc(resource.CacheClusters.List(r, key(g.Region, "")), func(c *resource.CacheCluster) bool {
 		return slices.Contains(c.Spec.SecurityGroupIDs, g.ID)
+	}) || slices.ContainsFunc(resource.Attachments.List(r, key(g.Region, "")), func(a *resource.Attachment) bool {
+		return slices.Contains(a.SecurityGroupIDs, g.ID)
 	})
 	return attached || slices.ContainsFunc(resource.SecurityGroups.List(r, key(g.Region, "")), func(o *resource.SecurityGroup) bool {
 		return o.ID != g.ID && slices.ContainsFunc(o.Rules, func(r resource.SecurityGroupRule) bool { return r.GroupID == g.ID })

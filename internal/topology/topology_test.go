@@ -145,26 +145,35 @@ func TestWorld(t *testing.T) {
 	t.Parallel()
 	st := twoVPCs(t)
 	update(t, st, func(tx *store.Tx) error {
-		put := func(id, subnets, address string, groups ...string) {
-			resource.CacheClusters.Put(tx, "us-east-1/"+id, &resource.CacheCluster{Region: "us-east-1", ID: id,
-				Spec: resource.CacheClusterSpec{SubnetGroup: subnets, SecurityGroupIDs: groups}})
-			n := &resource.Node{Region: "us-east-1", ClusterID: id, ID: "0001"}
-			n.Spec.Endpoint.VPC = core.Endpoint{Address: address, Port: 6379}
-			n.Spec.Deleted = id == "leaving"
-			resource.Nodes.Put(tx, n.Key(), n)
+		put := func(id, vpc, address string, groups ...string) {
+			c := &resource.CacheCluster{Region: "us-east-1", ID: id, Spec: resource.CacheClusterSpec{SecurityGroupIDs: groups}}
+			c.Spec.Nodes = []resource.NodeSlot{{ID: "0001", SubnetID: "subnet-" + vpc}}
+			c.Spec.Nodes[0].Endpoint.VPC = core.Endpoint{Address: address, Port: 6379}
+			resource.CacheClusters.Put(tx, "us-east-1/"+id, c)
 		}
-		put("mine", "default", "172.31.0.9", "sg-home")
-		put("theirs", "theirs", "172.31.0.9", "sg-other")
-		put("closed", "default", "172.31.0.10", "sg-unknown")
-		put("leaving", "default", "172.31.0.11", "sg-home")
-		resource.SubnetGroups.Put(tx, "us-east-1/theirs", &resource.SubnetGroup{Region: "us-east-1", Name: "theirs", VPCID: "other"})
+		put("mine", "home", "172.31.0.9", "sg-home")
+		put("theirs", "other", "172.31.0.9", "sg-other")
+		put("closed", "home", "172.31.0.10", "sg-unknown")
+		put("ranges", "home", "172.31.0.11", "sg-ranges")
+		group := func(id, vpc string, rules ...resource.SecurityGroupRule) {
+			resource.SecurityGroups.Put(tx, "us-east-1/"+id, &resource.SecurityGroup{Region: "us-east-1", ID: id, VPCID: vpc, Rules: rules})
+		}
+		out := resource.SecurityGroupRule{ID: "out", Egress: true, Protocol: "-1", FromPort: -1, ToPort: -1, CIDR: "0.0.0.0/0"}
+		group("sg-home", "home", out, resource.SecurityGroupRule{ID: "in", Protocol: "-1", FromPort: -1, ToPort: -1, GroupID: "sg-home"})
+		group("sg-other", "other", out, resource.SecurityGroupRule{ID: "in", Protocol: "-1", FromPort: -1, ToPort: -1, GroupID: "sg-other"})
+		group("sg-ranges", "home",
+			resource.SecurityGroupRule{ID: "low", Protocol: "tcp", FromPort: 1, ToPort: 6378, CIDR: "0.0.0.0/0"},
+			resource.SecurityGroupRule{ID: "udp", Protocol: "17", FromPort: 1, ToPort: 65535, CIDR: "0.0.0.0/0"},
+			resource.SecurityGroupRule{ID: "some", Protocol: "tcp", FromPort: 6379, ToPort: 6379, CIDR: "172.31.64.0/24"},
+			resource.SecurityGroupRule{ID: "odd", Protocol: "tcp6", FromPort: 6379, ToPort: 6379, CIDR: "0.0.0.0/0"},
+			resource.SecurityGroupRule{ID: "odder", Protocol: "tcp", FromPort: 6379, ToPort: 6379, CIDR: "everywhere"})
 		return AttachByDefault(tx, "us-east-1")
 	})
 	st.Local(func(r store.Reader) {
 		world, nodes := World(r)
 		policy, windows := network.Compile(world), Windows(r)
-		if len(nodes) != 3 {
-			t.Errorf("%d nodes have an interface, want 3", len(nodes))
+		if len(nodes) != 4 {
+			t.Errorf("%d nodes have an interface, want 4", len(nodes))
 		}
 		for name, tc := range map[string]struct {
 			node, vpc, peer string
@@ -175,6 +184,8 @@ func TestWorld(t *testing.T) {
 			"host, a VPC that it is not in":  {"us-east-1/theirs/0001", "other", "127.0.0.1", false},
 			"a node of the default group":    {"us-east-1/mine/0001", "home", "127.10.0.9", true},
 			"an address that nobody has":     {"us-east-1/mine/0001", "home", "127.10.0.77", false},
+			"in the range of a rule":         {"us-east-1/ranges/0001", "home", "127.10.64.7", true},
+			"in no rule's range":             {"us-east-1/ranges/0001", "home", "127.0.0.1", false},
 			"an address of the other window": {"us-east-1/mine/0001", "home", "127.12.0.9", false},
 		} {
 			i := nodes[tc.node]

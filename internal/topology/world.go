@@ -2,6 +2,7 @@ package topology
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/resource"
@@ -9,25 +10,36 @@ import (
 )
 
 // World is everything that a policy depends on, and the interface of each node in
-// it by the node's key. Nodes that are to be gone have none.
+// it by the node's key.
 func World(r store.Reader) (network.World, map[string]network.Interface) {
 	var w network.World
+	nodes, regions := map[string]network.Interface{}, map[string]bool{}
 	for _, v := range resource.VPCs.List(r, "") {
-		cidr, err := netip.ParsePrefix(v.CIDR)
-		if err != nil {
-			continue // without a range nothing is in it
+		regions[v.Region] = true
+		if cidr, err := netip.ParsePrefix(v.CIDR); err == nil {
+			w.VPCs = append(w.VPCs, network.VPC{ID: v.ID, CIDR: cidr})
 		}
-		w.VPCs = append(w.VPCs, network.VPC{ID: v.ID, CIDR: cidr})
-		w.Groups = append(w.Groups, defaultGroup(v))
+	}
+	for _, g := range resource.SecurityGroups.List(r, "") {
+		w.Groups = append(w.Groups, network.Group{ID: g.ID, VPC: g.VPCID, Rules: rules(g)})
 	}
 	for _, a := range resource.Attachments.List(r, "") {
-		if i, ok := hostInterface(a); ok {
-			w.Interfaces = append(w.Interfaces, i)
+		if address, err := netip.ParseAddr(a.Address); err == nil {
+			w.Interfaces = append(w.Interfaces, network.Interface{
+				ID: "host", VPC: a.VPCID, Addresses: []netip.Addr{address}, Groups: a.SecurityGroupIDs,
+			})
 		}
 	}
-	nodes := nodeInterfaces(r)
-	for _, i := range nodes {
-		w.Interfaces = append(w.Interfaces, i)
+	for region := range regions {
+		for _, n := range resource.NetworkInterfaces(r, region) {
+			address, err := netip.ParseAddr(n.Address)
+			if err != nil {
+				continue
+			}
+			i := network.Interface{ID: n.ID, VPC: n.VPCID, Addresses: []netip.Addr{address}, Groups: n.SecurityGroupIDs, Passive: true}
+			nodes[region+"/"+n.ClusterID+"/"+n.NodeID] = i
+			w.Interfaces = append(w.Interfaces, i)
+		}
 	}
 	return w, nodes
 }
@@ -49,53 +61,34 @@ func Windows(r store.Reader) map[string]network.Window {
 	return windows
 }
 
-// VPCOf is the id of the VPC that a cache cluster is in; empty if there is none. The
-// subnet group over the default VPC is not stored.
-func VPCOf(r store.Reader, c *resource.CacheCluster) string {
-	if g, ok := resource.SubnetGroups.Get(r, c.Region+"/"+c.Spec.SubnetGroup); ok {
-		return g.VPCID
-	}
-	for _, v := range resource.VPCs.List(r, c.Region+"/") {
-		if v.IsDefault {
-			return v.ID
-		}
-	}
-	return ""
+// protocols that rules have a name for; all others are numbers.
+var protocols = map[string]network.Protocol{
+	"tcp": network.TCP, "udp": network.UDP, "icmp": network.ICMP, "icmpv6": network.ICMPv6,
 }
 
-func nodeInterfaces(r store.Reader) map[string]network.Interface {
-	clusters, vpcs := map[string]*resource.CacheCluster{}, map[string]string{}
-	for _, c := range resource.CacheClusters.List(r, "") {
-		key := c.Region + "/" + c.ID
-		clusters[key], vpcs[key] = c, VPCOf(r, c)
-	}
-	all := map[string]network.Interface{}
-	for _, n := range resource.Nodes.List(r, "") {
-		key := n.Region + "/" + n.ClusterID
-		address, err := netip.ParseAddr(n.Spec.Endpoint.VPC.Address)
-		if err != nil || n.Spec.Deleted || clusters[key] == nil {
-			continue
+// rules are those of a group as a policy reads them. One that it could not read
+// would admit nobody, as rules only allow.
+func rules(g *resource.SecurityGroup) []network.Rule {
+	var all []network.Rule
+	for _, r := range g.Rules {
+		out := network.Rule{ID: r.ID, Egress: r.Egress, From: r.FromPort, To: r.ToPort, Group: r.GroupID}
+		named, ok := protocols[r.Protocol]
+		if !ok {
+			n, err := strconv.Atoi(r.Protocol)
+			if err != nil {
+				continue
+			}
+			named = network.Protocol(n)
 		}
-		all[n.Key()] = network.Interface{
-			ID: n.Key(), VPC: vpcs[key], Addresses: []netip.Addr{address}, Groups: clusters[key].Spec.SecurityGroupIDs, Passive: true,
+		out.Protocol = named
+		if r.GroupID == "" {
+			cidr, err := netip.ParsePrefix(r.CIDR)
+			if err != nil {
+				continue
+			}
+			out.CIDR = cidr
 		}
+		all = append(all, out)
 	}
 	return all
-}
-
-func hostInterface(a *resource.Attachment) (network.Interface, bool) {
-	address, err := netip.ParseAddr(a.Address)
-	if err != nil {
-		return network.Interface{}, false
-	}
-	return network.Interface{ID: "host " + a.Key(), VPC: a.VPCID, Addresses: []netip.Addr{address}, Groups: a.SecurityGroupIDs}, true
-}
-
-// defaultGroup is the group of a VPC that every interface is in when none is named:
-// its members reach each other, and everything else.
-func defaultGroup(v *resource.VPC) network.Group {
-	return network.Group{ID: v.DefaultSecurityGroup, VPC: v.ID, Rules: []network.Rule{
-		{ID: v.DefaultSecurityGroup + " ingress", Protocol: network.AnyProtocol, Group: v.DefaultSecurityGroup},
-		{ID: v.DefaultSecurityGroup + " egress", Egress: true, Protocol: network.AnyProtocol, CIDR: netip.MustParsePrefix("0.0.0.0/0")},
-	}}
 }

@@ -22,6 +22,7 @@ import (
 // but for the engines and the relay.
 func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 	c := &composer{reader: r, secrets: secrets, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
+	c.world, c.interfaces = topology.World(r)
 	for _, cluster := range resource.CacheClusters.List(r, "") {
 		c.clusters[cluster.Region+"/"+cluster.ID] = cluster
 	}
@@ -57,8 +58,11 @@ type composer struct {
 	secrets  Secrets
 	nodes    map[string]*resource.Node
 	clusters map[string]*resource.CacheCluster
-	doc      runtime.Document
-	err      error
+	// world is all that a policy depends on, interfaces are those of the nodes.
+	world      network.World
+	interfaces map[string]network.Interface
+	doc        runtime.Document
+	err        error
 }
 
 // node adds a node and its own endpoint.
@@ -199,7 +203,7 @@ func (c *composer) configuration(key string, cluster *resource.CacheCluster) {
 // not there yet leads nowhere: it must not speak plaintext meanwhile.
 func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, nodes ...string) {
 	out := runtime.Endpoint{
-		ID: id, Network: c.network(n), VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		ID: id, Network: c.interfaces[n.Key()].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
 		Nodes: nodes, Login: c.login(n),
 	}
 	if n.Spec.TLS != resource.TLSOff {
@@ -214,21 +218,14 @@ func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, no
 
 // guard adds who may connect to each node.
 func (c *composer) guard() {
-	world, interfaces := topology.World(c.reader)
-	policy := network.Compile(world)
+	policy := network.Compile(c.world)
 	c.doc.Guard = network.Guard{Windows: topology.Windows(c.reader), Filters: map[string]network.Filter{}}
-	for key, i := range interfaces {
-		c.doc.Guard.Filters[key] = policy.Ingress(i.VPC, i.Addresses[0], network.TCP, c.nodes[key].Spec.Endpoint.VPC.Port)
+	for i := range c.doc.Nodes {
+		n := &c.doc.Nodes[i]
+		if at, ok := c.interfaces[n.ID]; ok {
+			c.doc.Guard.Filters[n.ID] = policy.Ingress(at.VPC, at.Addresses[0], network.TCP, n.VPC.Port)
+		}
 	}
-}
-
-// network is the VPC of a node.
-func (c *composer) network(n *resource.Node) string {
-	cluster := c.clusters[step.ClusterOfNode(n.Key())]
-	if cluster == nil {
-		return ""
-	}
-	return topology.VPCOf(c.reader, cluster)
 }
 
 // tls is the mode of a node with the certificate of its owner.
