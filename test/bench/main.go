@@ -32,6 +32,7 @@ var experiments = []experiment{
 	{"create-group", createGroup},
 	{"serve-empty", serveEmpty},
 	{"serve-100", serveHundred},
+	{"security-group", enforceRules},
 	{"relay-throughput", relayThroughput},
 	{"relay-connect", relayConnect},
 	{"relay-memory", relayMemory},

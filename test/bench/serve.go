@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/larder-cache/larder/test/harness"
@@ -35,9 +36,16 @@ func serveEmpty(ctx context.Context, b *bench) ([]line, error) {
 			if d == nil {
 				return err
 			}
+			// A relay that is being started would outlive the server by a moment.
+			relayErr := until(ctx, wait, func() error {
+				if !strings.Contains(d.Output(), "relay started") {
+					return errors.New("no relay is started")
+				}
+				return nil
+			})
 			mb, weighErr := residentMB(d.Pid())
 			ready.larder, weight.larder = append(ready.larder, milliseconds(took)), append(weight.larder, mb)
-			return errors.Join(err, weighErr, d.Close())
+			return errors.Join(err, relayErr, weighErr, d.Close())
 		})
 		if err != nil {
 			return nil, err
