@@ -11,18 +11,10 @@ import (
 )
 
 // TestTerraform applies the example, rotates its token by Terraform and by the
-// CLI, expects an empty plan after each step, and destroys it. It needs Terraform
-// with the AWS provider in a local mirror (TF_PLUGIN_MIRROR names one), which
-// package registries of distributions do not have.
+// CLI, expects an empty plan after each step, and destroys it.
 func TestTerraform(t *testing.T) {
 	t.Parallel()
-	need(t, "terraform")
-	mirror := os.Getenv("TF_PLUGIN_MIRROR")
-	if mirror == "" {
-		t.Skip("TF_PLUGIN_MIRROR names no local mirror with the AWS provider")
-	}
-	tf := newTerraform(t, mirror)
-	tf.run("init", "-input=false")
+	tf := newTerraform(t, filepath.Join(harness.Root(), "examples", "terraform", "main.tf"))
 	tf.env["TF_VAR_auth_token"] = "terraform-token-0001"
 	tf.run("apply", "-auto-approve", "-input=false")
 	tf.emptyPlan("after apply")
@@ -41,23 +33,33 @@ func TestTerraform(t *testing.T) {
 	tf.run("destroy", "-auto-approve", "-input=false")
 }
 
+// terraform runs on one configuration. It needs Terraform with the AWS provider in
+// a local mirror (TF_PLUGIN_MIRROR names one), which package registries of
+// distributions do not have.
 type terraform struct {
 	t   *testing.T
 	dir string
 	env map[string]string
 }
 
-func newTerraform(t *testing.T, mirror string) *terraform {
+func newTerraform(t *testing.T, config string) *terraform {
 	t.Helper()
+	need(t, "terraform")
+	mirror := os.Getenv("TF_PLUGIN_MIRROR")
+	if mirror == "" {
+		t.Skip("TF_PLUGIN_MIRROR names no local mirror with the AWS provider")
+	}
 	dir := t.TempDir()
-	main, err := os.ReadFile(filepath.Join(harness.Root(), "examples", "terraform", "main.tf"))
+	main, err := os.ReadFile(config)
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "main.tf"), main, 0o600))
 	rc := filepath.Join(dir, "terraform.rc")
 	must(t, os.WriteFile(rc, []byte("provider_installation {\n  filesystem_mirror {\n    path = \""+mirror+"\"\n  }\n}\n"), 0o600))
-	return &terraform{t: t, dir: dir, env: map[string]string{
+	tf := &terraform{t: t, dir: dir, env: map[string]string{
 		"TF_CLI_CONFIG_FILE": rc, "TF_IN_AUTOMATION": "1", "TF_VAR_endpoint": deployment.Endpoint,
 	}}
+	tf.run("init", "-input=false")
+	return tf
 }
 
 func (tf *terraform) command(args ...string) *exec.Cmd {
