@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
@@ -10,31 +11,66 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// requester is who made the interfaces of nodes.
+// requester is who made the interfaces.
 const requester = "amazon-elasticache"
 
-// networkInterface is an interface with the names of its groups.
+// networkInterface is an interface with what it is for and the names of its
+// groups.
 type networkInterface struct {
 	resource.NetworkInterface
-	groups []*wire.GroupIdentifier
+	description string
+	groups      []*wire.GroupIdentifier
 }
 
-// DescribeNetworkInterfaces lists the interfaces of the region's nodes.
+// interfaces are those of the region's nodes, and those by which the host is an
+// instance of VPCs.
+func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
+	var out []networkInterface
+	for _, i := range resource.NetworkInterfaces(r, region) {
+		out = append(out, networkInterface{NetworkInterface: i, description: "ElastiCache " + i.ClusterID})
+	}
+	for _, a := range resource.Attachments.List(r, key(region, "")) {
+		if i, ok := s.hostInterface(r, a); ok {
+			out = append(out, networkInterface{NetworkInterface: i, description: "Larder host"})
+		}
+	}
+	for n := range out {
+		for _, id := range out[n].SecurityGroupIDs {
+			if g, ok := resource.SecurityGroups.Get(r, key(region, id)); ok {
+				out[n].groups = append(out[n].groups, &wire.GroupIdentifier{GroupId: core.Ptr(g.ID), GroupName: core.Ptr(g.Name)})
+			}
+		}
+	}
+	return out
+}
+
+// hostInterface finds the subnet of the address that the host has in a VPC.
+func (s *Service) hostInterface(r store.Reader, a *resource.Attachment) (resource.NetworkInterface, bool) {
+	vpc, ok := resource.VPCs.Get(r, a.Key())
+	address, err := netip.ParseAddr(a.Address)
+	if !ok || err != nil {
+		return resource.NetworkInterface{}, false
+	}
+	for _, n := range vpc.Subnets {
+		if cidr, ok := parseCIDR(n.CIDR); ok && cidr.Contains(address) {
+			return resource.NetworkInterface{
+				ID: s.id("eni", a.Region, "host/"+vpc.ID), Region: a.Region, VPCID: vpc.ID, SubnetID: n.ID, Zone: n.Zone,
+				Address: a.Address, SecurityGroupIDs: a.SecurityGroupIDs,
+			}, true
+		}
+	}
+	return resource.NetworkInterface{}, false
+}
+
+// DescribeNetworkInterfaces lists the interfaces of the region. Nobody but Larder
+// changes them.
 func (s *Service) DescribeNetworkInterfaces(ctx context.Context, in *wire.DescribeNetworkInterfacesRequest) (*wire.DescribeNetworkInterfacesResult, error) {
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
 	var all []networkInterface
 	err := s.view(ctx, func(r store.Reader) error {
-		for _, i := range resource.NetworkInterfaces(r, region(ctx)) {
-			n := networkInterface{NetworkInterface: i}
-			for _, id := range i.SecurityGroupIDs {
-				if g, ok := resource.SecurityGroups.Get(r, key(i.Region, id)); ok {
-					n.groups = append(n.groups, &wire.GroupIdentifier{GroupId: core.Ptr(g.ID), GroupName: core.Ptr(g.Name)})
-				}
-			}
-			all = append(all, n)
-		}
+		all = s.interfaces(r, region(ctx))
 		return nil
 	})
 	if err != nil {
@@ -55,26 +91,28 @@ func (s *Service) DescribeNetworkInterfaces(ctx context.Context, in *wire.Descri
 	return out, nil
 }
 
-func (n networkInterface) description() string { return "ElastiCache " + n.ClusterID }
-
 // attachment is derived from the interface as the interface is from the node.
 func (n networkInterface) attachment() string {
 	return "ela-attach-" + strings.TrimPrefix(n.ID, "eni-")
 }
 
 func (s *Service) wireInterface(n networkInterface) *wire.NetworkInterface {
-	return &wire.NetworkInterface{
+	out := &wire.NetworkInterface{
 		NetworkInterfaceId: core.Ptr(n.ID), VpcId: core.Ptr(n.VPCID), SubnetId: core.Ptr(n.SubnetID), AvailabilityZone: core.Ptr(n.Zone),
-		Description: core.Ptr(n.description()), Groups: n.groups, InterfaceType: core.Ptr("interface"), Ipv6Addresses: []*wire.NetworkInterfaceIpv6Address{},
+		Description: core.Ptr(n.description), Groups: n.groups, InterfaceType: core.Ptr("interface"), Ipv6Addresses: []*wire.NetworkInterfaceIpv6Address{},
 		OwnerId: core.Ptr(s.account), PrivateIpAddress: core.Ptr(n.Address),
 		PrivateIpAddresses: []*wire.NetworkInterfacePrivateIpAddress{{Primary: core.Ptr(true), PrivateIpAddress: core.Ptr(n.Address)}},
 		RequesterId:        core.Ptr(requester), RequesterManaged: core.Ptr(true), SourceDestCheck: core.Ptr(true), Status: core.Ptr("in-use"),
 		Attachment: &wire.NetworkInterfaceAttachment{
-			AttachmentId: core.Ptr(n.attachment()), AttachTime: core.Ptr(n.Created), DeleteOnTermination: core.Ptr(false),
+			AttachmentId: core.Ptr(n.attachment()), DeleteOnTermination: core.Ptr(false),
 			DeviceIndex: core.Ptr(1), InstanceOwnerId: core.Ptr(requester), Status: core.Ptr("attached"),
 		},
 		TagSet: []*wire.Tag{},
 	}
+	if !n.Created.IsZero() {
+		out.Attachment.AttachTime = core.Ptr(n.Created)
+	}
+	return out
 }
 
 func (s *Service) interfaceAttributes(n networkInterface) attributes {
@@ -82,7 +120,7 @@ func (s *Service) interfaceAttributes(n networkInterface) attributes {
 		"addresses.private-ip-address": {n.Address}, "addresses.primary": boolText(true), "addresses.association.public-ip": nil,
 		"association.public-ip": nil, "attachment.attachment-id": {n.attachment()}, "attachment.device-index": {"1"},
 		"attachment.instance-id": nil, "attachment.instance-owner-id": {requester}, "attachment.status": {"attached"},
-		"availability-zone": {n.Zone}, "description": {n.description()}, "group-id": nil, "group-name": nil, "interface-type": {"interface"},
+		"availability-zone": {n.Zone}, "description": {n.description}, "group-id": nil, "group-name": nil, "interface-type": {"interface"},
 		"ipv6-addresses.ipv6-address": nil, "network-interface-id": {n.ID}, "owner-id": {s.account}, "private-dns-name": nil,
 		"private-ip-address": {n.Address}, "requester-id": {requester}, "requester-managed": boolText(true), "source-dest-check": boolText(true),
 		"status": {"in-use"}, "subnet-id": {n.SubnetID}, "vpc-id": {n.VPCID},

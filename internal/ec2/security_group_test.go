@@ -428,11 +428,13 @@ func TestDeleteGroup(t *testing.T) {
 	s := newService(t)
 	ctx := in(t, home)
 	vpc := createVPC(t, s, "10.0.0.0/16")
+	hosts := createGroup(t, s, vpc, "hosts")
 	used, referred, referring := createGroup(t, s, vpc, "used"), createGroup(t, s, vpc, "referred"), createGroup(t, s, vpc, "referring")
 	if _, err := authorize(t, s, referring, tcp(1, 1, referred, referring)); err != nil {
 		t.Fatal(err)
 	}
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		resource.Attachments.Put(tx, key(home, vpc), &resource.Attachment{Region: home, VPCID: vpc, SecurityGroupIDs: []string{hosts}})
 		resource.CacheClusters.Put(tx, home+"/c", &resource.CacheCluster{Region: home, ID: "c", Spec: resource.CacheClusterSpec{SecurityGroupIDs: []string{used}}})
 		return nil
 	})
@@ -445,6 +447,7 @@ func TestDeleteGroup(t *testing.T) {
 	}
 	_, standard := defaultVPC(t, s)
 	refused(t, remove(used), "DependencyViolation", "resource "+used+" has a dependent object")
+	refused(t, remove(hosts), "DependencyViolation", "resource "+hosts+" has a dependent object")
 	refused(t, remove(referred), "DependencyViolation", "resource "+referred+" has a dependent object")
 	refused(t, remove(standard), "CannotDelete", `the specified group: "`+standard+`" name: "default" cannot be deleted by a user`)
 	refused(t, remove("sg-0"), "InvalidGroup.NotFound", "'sg-0'")

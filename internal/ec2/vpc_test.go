@@ -301,6 +301,23 @@ func TestNetworkInterfaces(t *testing.T) {
 	if err != nil || *out.NetworkInterfaces[0].NetworkInterfaceId == ids[0] {
 		t.Errorf("another node has the same interface: %v, %v", out, err)
 	}
+	err = s.store.Update(ctx, func(tx *store.Tx) error {
+		for address, detached := range map[string]bool{"10.0.0.10": false, "": true} {
+			a := &resource.Attachment{Region: home, VPCID: vpc, Address: address, SecurityGroupIDs: []string{group}, Detached: detached}
+			if detached {
+				a.VPCID = "vpc-0"
+			}
+			resource.Attachments.Put(tx, a.Key(), a)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := s.DescribeNetworkInterfaces(ctx, &wire.DescribeNetworkInterfacesRequest{Filters: filterBy("description", "Larder host")})
+	if err != nil || len(host.NetworkInterfaces) != 1 || *host.NetworkInterfaces[0].SubnetId != subnet || *host.NetworkInterfaces[0].PrivateIpAddress != "10.0.0.10" {
+		t.Errorf("of the host: %v, %v", host, err)
+	}
 	_, err = s.DescribeNetworkInterfaces(ctx, &wire.DescribeNetworkInterfacesRequest{NetworkInterfaceIds: []string{"eni-0"}})
 	refused(t, err, "InvalidNetworkInterfaceID.NotFound", "eni-0")
 }
