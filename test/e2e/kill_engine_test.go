@@ -107,20 +107,29 @@ func TestKillMembers(t *testing.T) {
 	}
 	awaitEvent(t, d, "g", "Failover from primary node "+first+" to replica node "+member(g, "primary")+" completed")
 
-	before := map[string]int{}
-	for _, id := range g.MemberClusters {
-		before[id] = node(t, d, id+"/0001").PID
-	}
-	for _, pid := range before {
-		must(t, syscall.Kill(pid, syscall.SIGKILL))
-	}
-	for id, pid := range before {
-		awaitRestart(t, d, id+"/0001", pid)
-	}
-	awaitWrite(t, primary, "k3")
-	g = awaitPrimary(t, d, "g", func(string) bool { return true })
-	for _, id := range g.MemberClusters {
-		awaitReplica(t, g, id, "k3", "v")
+	// All at once, seen by the server one after the other, then found dead by it.
+	for _, away := range []bool{false, true} {
+		before := map[string]int{}
+		for _, id := range g.MemberClusters {
+			before[id] = node(t, d, id+"/0001").PID
+		}
+		if away {
+			d.Kill()
+		}
+		for _, pid := range before {
+			must(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+		if away {
+			must(t, d.Start(ctx))
+		}
+		for id, pid := range before {
+			awaitRestart(t, d, id+"/0001", pid)
+		}
+		awaitWrite(t, primary, "k3")
+		g = awaitPrimary(t, d, "g", func(string) bool { return true })
+		for _, id := range g.MemberClusters {
+			awaitReplica(t, g, id, "k3", "v")
+		}
 	}
 	awaitEvent(t, d, "g", "is left with its data")
 	tidy(t, d)
