@@ -181,6 +181,20 @@ func errNoOperation() *core.Error {
 	return core.Errorf("NoOperationFault", "The operation was not performed because no changes were required.")
 }
 
+func errNodeGroupNotFound(id, group string) *core.Error {
+	return core.Errorf("NodeGroupNotFoundFault", "Node group %s not found in replication group %s.", id, group).WithStatus(http.StatusNotFound)
+}
+
+func errTestFailoverNotAvailable(group string) *core.Error {
+	return core.Errorf("TestFailoverNotAvailableFault",
+		"The TestFailover action is not available: replication group %s does not have automatic failover enabled.", group)
+}
+
+func errTestFailoverRate() *core.Error {
+	return core.Errorf("APICallRateForCustomerExceeded",
+		"The customer has exceeded the allowed rate of API calls: TestFailover can be called for %d node groups in 24 hours.", maxTestFailovers)
+}
+
 func errPreferredZoneCount() *core.Error {
 	return errInvalidValue("When specifying preferred availability zones, the number of cache clusters must be specified " +
 		"and must match the number of preferred availability zones.")

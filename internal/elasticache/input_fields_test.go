@@ -88,7 +88,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 				_, err := f.ModifyReplicationGroup(f.ctx, in.(*wire.ModifyReplicationGroupMessage))
 				return err
 			},
-			served: "ReplicationGroupId ReplicationGroupDescription AutomaticFailoverEnabled MultiAZEnabled SecurityGroupIds PreferredMaintenanceWindow " +
+			served: "ReplicationGroupId ReplicationGroupDescription PrimaryClusterId AutomaticFailoverEnabled MultiAZEnabled SecurityGroupIds PreferredMaintenanceWindow " +
 				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow AuthToken AuthTokenUpdateStrategy " +
 				"TransitEncryptionEnabled TransitEncryptionMode",
 		},
@@ -110,6 +110,11 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			name:   "DecreaseReplicaCount",
 			base:   func() any { return &wire.DecreaseReplicaCountMessage{} },
 			served: "ReplicationGroupId NewReplicaCount ReplicaConfiguration ReplicasToRemove ApplyImmediately",
+		},
+		{
+			name:   "TestFailover",
+			base:   func() any { return &wire.TestFailoverMessage{} },
+			served: "ReplicationGroupId NodeGroupId",
 		},
 		{
 			name:   "DescribeReplicationGroups",

@@ -120,6 +120,9 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 		IpDiscovery:                core.Ptr(networkType),
 		Engine:                     &g.Spec.Engine,
 	}
+	if h := g.Spec.Handover; h != nil {
+		out.PendingModifiedValues.PrimaryClusterId = nonEmpty(h.To)
+	}
 	if pendingTLS {
 		out.PendingModifiedValues.TransitEncryptionEnabled = core.Ptr(g.Spec.TLS != resource.TLSOff)
 		out.PendingModifiedValues.TransitEncryptionMode = nonEmpty(string(g.Spec.TLS))

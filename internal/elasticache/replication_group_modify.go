@@ -108,7 +108,7 @@ type groupEdit struct {
 // apply makes all changes of the request, or none with an error.
 func (e *groupEdit) apply() error {
 	steps := []func() error{
-		e.same, e.description, e.failover, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken,
+		e.same, e.description, e.failover, e.promotion, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -143,9 +143,6 @@ func beginGroupChange(g *resource.ReplicationGroup) {
 
 // same refuses changes of what cannot be changed yet.
 func (e *groupEdit) same() error {
-	if not(e.in.PrimaryClusterId, groupPrimary(e.g)) {
-		return errNotServed("PrimaryClusterId")
-	}
 	return e.service.sameShape(e.members[0], e.in.Engine, e.in.EngineVersion, e.in.CacheNodeType)
 }
 

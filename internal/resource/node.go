@@ -36,6 +36,9 @@ type NodeSpec struct {
 	TLS TLSMode
 	// ReplicaOf is the key of the primary's node; empty for a primary.
 	ReplicaOf string
+	// HoldWrites makes clients that write to a primary wait, for a few seconds at
+	// most, until it is a replica or the hold ends.
+	HoldWrites bool
 	// Settings are engine directives that can change while it runs;
 	// StartSettings only change together with Incarnation.
 	Settings, StartSettings map[string]string

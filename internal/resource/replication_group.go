@@ -37,6 +37,11 @@ type ReplicationGroupSpec struct {
 	Auth          Auth
 	// PrimaryEndpoint follows the writer, ReaderEndpoint spreads over replicas.
 	PrimaryEndpoint, ReaderEndpoint Endpoint
+	// Handover asks for another primary; nil once there is one, or the attempt
+	// was given up.
+	Handover *Handover
+	// TestFailovers are the times of the TestFailover calls of the last day.
+	TestFailovers []time.Time
 	// Change: see CacheClusterSpec.Change.
 	Change string
 	// Deleting is set once. RetainPrimary keeps the primary as a cluster of its
@@ -55,11 +60,23 @@ type ReplicationGroupStatus struct {
 	// FailoverFrom is the member that Primary takes over from, until Primary
 	// reports its role.
 	FailoverFrom string
+	// HandoverSince is when writes began to be held for the primary to change
+	// over without losing any; nil while nobody has to wait.
+	HandoverSince *time.Time
 	// AutomaticFailover is what has been announced last.
 	AutomaticFailover bool
 	// Failure says why the group cannot be made; it makes "create-failed" of a
 	// group that was never available.
 	Failure string
+}
+
+// Handover is a planned change of the primary.
+type Handover struct {
+	// From is the primary that was found, To the one to come: empty for whichever
+	// replica is ready.
+	From, To string
+	// Test marks a call of TestFailover: the old primary is told of as recovered.
+	Test bool
 }
 
 // Auth is the state machine of AUTH tokens: at most two credentials, newest

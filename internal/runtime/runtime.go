@@ -66,12 +66,20 @@ type Node struct {
 	// Primary is the node to replicate from: its Replication endpoint. nil for a
 	// primary.
 	Primary *core.Endpoint
+	// HoldWrites makes clients of a primary that write wait, until it is a replica or
+	// HoldWrites is off again, but for HoldLimit at most.
+	HoldWrites bool
 	// Settings can be changed while the engine runs, StartSettings are only read
 	// when it starts. Names and values as in the engine's configuration file
 	// (Memcached: long option names of package engine/memcached).
 	Settings, StartSettings map[string]string
 	Auth                    Auth
 }
+
+// HoldLimit is how long an engine makes writes wait from when it was told to:
+// longer than anybody who asks for it may take, since a hold that ends unnoticed would
+// let in writes that are then lost. It ends by itself for when Larder ends.
+const HoldLimit = 10 * time.Second
 
 // Auth is who may use an engine.
 type Auth struct {

@@ -21,6 +21,7 @@ import (
 // that were acknowledged.
 type writer struct {
 	stop chan struct{}
+	once sync.Once
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -32,9 +33,9 @@ type writer struct {
 
 func newWriter(t testing.TB, addr, token string, config *tls.Config) *writer {
 	w := &writer{stop: make(chan struct{})}
-	c := harness.Redis(addr, token, config)
 	w.wg.Go(func() {
-		defer c.Close()
+		c := harness.Redis(addr, token, config)
+		defer func() { _ = c.Close() }()
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for i := 0; ; i++ {
@@ -43,7 +44,12 @@ func newWriter(t testing.TB, addr, token string, config *tls.Config) *writer {
 				return
 			case <-tick.C:
 			}
-			w.note(i, c.Set(t.Context(), fmt.Sprint("w", i), i, 0).Err())
+			err := c.Set(t.Context(), fmt.Sprint("w", i), i, 0).Err()
+			w.note(i, err)
+			if err != nil { // the client's pool would make a pause of a second by itself
+				_ = c.Close()
+				c = harness.Redis(addr, token, config)
+			}
 		}
 	})
 	t.Cleanup(w.end)
@@ -80,13 +86,7 @@ func (w *writer) count() int {
 }
 
 func (w *writer) end() {
-	w.mu.Lock()
-	stop := w.stop
-	w.stop = nil
-	w.mu.Unlock()
-	if stop != nil {
-		close(stop)
-	}
+	w.once.Do(func() { close(w.stop) })
 	w.wg.Wait()
 }
 

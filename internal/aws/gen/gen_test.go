@@ -73,7 +73,7 @@ func TestDescriptions(t *testing.T) {
 		served, known       int
 		namespace, protocol any
 	}{
-		"elasticache": {elasticache.Describe(nopElastiCache{}), 28, 75, "http://elasticache.amazonaws.com/doc/2015-02-02/", api.Query},
+		"elasticache": {elasticache.Describe(nopElastiCache{}), 29, 75, "http://elasticache.amazonaws.com/doc/2015-02-02/", api.Query},
 		"ec2":         {ec2.Describe(nopEC2{}), 29, 600, "http://ec2.amazonaws.com/doc/2016-11-15/", api.EC2},
 		"sts":         {sts.Describe(nopSTS{}), 1, 8, "https://sts.amazonaws.com/doc/2011-06-15/", api.Query},
 	} {

@@ -164,7 +164,8 @@ func (r *Runtime) Set(node string, data int64) {
 	r.engines[node].Data = data
 }
 
-// Write is a client's write through an endpoint; whether it was accepted.
+// Write is a client's write through an endpoint; whether it was accepted. One that
+// an engine makes wait is not.
 func (r *Runtime) Write(endpoint string) bool {
 	nodes := r.Endpoint(endpoint).Nodes
 	r.mu.Lock()
@@ -173,7 +174,7 @@ func (r *Runtime) Write(endpoint string) bool {
 		return false
 	}
 	e := r.engines[nodes[0]]
-	if e == nil || e.Phase != "running" || e.Role != "master" {
+	if e == nil || e.Phase != "running" || e.Role != "master" || e.Node.HoldWrites {
 		return false
 	}
 	e.Data++

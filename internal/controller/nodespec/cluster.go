@@ -37,6 +37,9 @@ type Member struct {
 	// Linked says that a replica follows the right primary and is in sync, and a
 	// primary takes writes. The cluster's nodes of their own are always linked.
 	Linked bool
+	// Replaced says that the node was just made to start over in another role: it
+	// is recovered as one that was lost.
+	Replaced bool
 }
 
 // Ready reports whether the node runs with all of the spec, in its role.
@@ -104,6 +107,11 @@ func (o Observation) nodes(s *resource.CacheClusterStatus) (ready bool, events [
 		before := s.NodeStatus[id]
 		ready = ready && m.Ready()
 		switch {
+		case m.Replaced && !recovering[id]:
+			s.NodeStatus[id] = StatusRebooting
+			recovering[id] = true
+			lost = append(lost, id)
+			ready = false
 		case m.Ready():
 			s.NodeStatus[id] = StatusAvailable
 			switch {

@@ -21,7 +21,9 @@ type Want struct {
 	Endpoint        resource.Endpoint
 	TLS             resource.TLSMode
 	// ReplicaOf is the key of the node to replicate from, if any.
-	ReplicaOf  string
+	ReplicaOf string
+	// HoldWrites makes writing clients wait.
+	HoldWrites bool
 	Directives Directives
 	Auth       resource.NodeAuth
 	// Reboots is how many reboots were asked for so far.
@@ -60,7 +62,7 @@ func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 // apply sets what a running process can take over.
 func apply(s *resource.NodeSpec, w Want) {
 	s.Engine, s.Endpoint, s.TLS = w.Engine, w.Endpoint, w.TLS
-	s.ReplicaOf, s.Settings, s.Auth = w.ReplicaOf, w.Directives.Live, w.Auth
+	s.ReplicaOf, s.HoldWrites, s.Settings, s.Auth = w.ReplicaOf, w.HoldWrites, w.Directives.Live, w.Auth
 }
 
 // Removed is the spec of a node that shall go.
@@ -91,6 +93,8 @@ func Diff(a, b resource.NodeSpec) []string {
 	default:
 		add(true, "replica of %s", b.ReplicaOf)
 	}
+	add(!a.HoldWrites && b.HoldWrites, "hold writes")
+	add(a.HoldWrites && !b.HoldWrites, "let writes go on")
 	add(a.Engine != b.Engine || a.Version != b.Version, "%s %s", b.Engine, b.Version)
 	add(!EqualEndpoints(a.Endpoint, b.Endpoint), "endpoint %s", b.Endpoint.Advertised)
 	add(a.TLS != b.TLS, "tls %q", b.TLS)

@@ -88,6 +88,9 @@ type pass struct {
 	failure string
 	// failoverFrom is the member that the primary still has to take over from.
 	failoverFrom string
+	// replaced is the old primary of a failover that was a test, in the pass that
+	// ends it.
+	replaced string
 }
 
 func (p *pass) add(steps ...step.Step) { p.Steps = append(p.Steps, steps...) }
@@ -102,7 +105,8 @@ func (p *pass) event(message string) {
 // converge makes, changes and restarts nodes, and says in the statuses how far
 // that is. The source comes first, so that there is something to replicate from.
 func (w World) converge(members []*member, r roles) Decision {
-	p := &pass{World: w, roles: r, ready: true, caughtUp: true}
+	p := &pass{World: w, roles: r, ready: w.Group.Spec.Handover == nil, caughtUp: true}
+	p.Wait = r.again
 	p.takeOver()
 	p.member(r.source)
 	for _, m := range members {
@@ -123,6 +127,7 @@ func (p *pass) member(m *member) {
 	if m != p.source {
 		want.ReplicaOf = p.source.key()
 	}
+	want.HoldWrites = m == p.source && p.hold
 	switch {
 	case m.node == nil && (m.Problem != "" || !p.Certified):
 	case m.node == nil:
@@ -147,6 +152,7 @@ func (p *pass) member(m *member) {
 	}
 	p.ready = p.ready && o.Ready()
 	p.caughtUp = p.caughtUp && o.CaughtUp()
+	o.Replaced = p.replaced == m.id()
 	observed := nodespec.Observation{
 		Cluster: m.Record, Members: []nodespec.Member{o}, Parameters: m.Parameters, Failure: m.Problem, Now: p.Now,
 	}
@@ -190,7 +196,7 @@ func (p *pass) status() {
 	var messages []string
 	s.Failure = p.failure
 	s.Primary = p.primary.id()
-	s.FailoverFrom = p.failoverFrom
+	s.FailoverFrom, s.HandoverSince = p.failoverFrom, p.holdSince
 	if p.ready {
 		s.ObservedGeneration = g.Generation
 		if s.Available == nil {
@@ -221,6 +227,11 @@ func (p *pass) takeOver() {
 	if before := p.Group.Status.Primary; before != "" && before != p.primary.id() {
 		p.failoverFrom = before
 	}
+	h := p.Group.Spec.Handover
+	if h != nil && p.failoverFrom == "" && (p.gaveUp || h.From != p.primary.id()) {
+		p.add(step.FinishHandover{Key: key(p.Group)})
+		p.event(fmt.Sprintf("Failover from primary node %s did not take place: no replica was ready to take over", h.From))
+	}
 	n := p.primary.node
 	if p.failoverFrom == "" || n == nil || p.source != p.primary ||
 		!nodespec.CaughtUp(n) || n.Spec.ReplicaOf != "" || n.Status.Role != rolePrimary {
@@ -229,6 +240,12 @@ func (p *pass) takeOver() {
 	message := fmt.Sprintf("Failover from primary node %s to replica node %s completed", p.failoverFrom, p.primary.id())
 	p.add(p.primary.Event(message))
 	p.event(message)
+	if h != nil && h.From == p.failoverFrom {
+		p.add(step.FinishHandover{Key: key(p.Group)})
+		if h.Test {
+			p.replaced = p.failoverFrom
+		}
+	}
 	p.failoverFrom = ""
 }
 
@@ -252,6 +269,8 @@ func diffStatus(a, b resource.ReplicationGroupStatus) []string {
 	}
 	add(a.Primary != b.Primary, "primary %s", b.Primary)
 	add(a.FailoverFrom != b.FailoverFrom, "failover from %q", b.FailoverFrom)
+	add((a.HandoverSince == nil) != (b.HandoverSince == nil) || a.HandoverSince != nil && !a.HandoverSince.Equal(*b.HandoverSince),
+		"handover %s", onOff(b.HandoverSince != nil))
 	add(a.AutomaticFailover != b.AutomaticFailover, "automatic failover %s", onOff(b.AutomaticFailover))
 	add(a.Failure != b.Failure, "failure %q", b.Failure)
 	add(a.ObservedGeneration != b.ObservedGeneration, "observed generation %d", b.ObservedGeneration)

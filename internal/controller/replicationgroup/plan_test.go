@@ -61,6 +61,21 @@ func exit(n *resource.Node, at time.Time) {
 	n.Status.Phase, n.Status.Role, n.Status.LinkUp, n.Status.Ended = resource.NodeExited, "", false, core.Ptr(at)
 }
 
+// testFailover is a call of the API.
+func testFailover(w *World) {
+	w.Group.Generation++
+	w.Group.Spec.Handover = &resource.Handover{From: "rg-001", Test: true}
+}
+
+// held makes the writes at a member wait since a while.
+func held(w *World, i int, since time.Duration) {
+	n := w.node(i)
+	n.Spec.HoldWrites = true
+	n.Spec.Generation++
+	n.Status.Generation = n.Spec.Generation
+	w.Group.Status.HandoverSince = core.Ptr(w.Now.Add(-since))
+}
+
 const (
 	n1 = "us-east-1/rg-001/0001"
 	n2 = "us-east-1/rg-002/0001"
@@ -175,9 +190,131 @@ node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001`,
 				w.node(2).Spec.ReplicaOf = n3
 				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
 			},
+			want: `node us-east-1/rg-003/0001: hold writes
+group us-east-1/rg: handover on`,
+			wait: handoverLimit,
+		},
+		{
+			name: "lost primary has caught up",
+			edit: func(w *World) {
+				w.node(1).Spec.ReplicaOf, w.node(1).Status.Role, w.node(1).Status.LinkUp = n3, roleReplica, true
+				w.node(2).Spec.ReplicaOf = n3
+				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
+				held(w, 3, time.Second)
+				w.Offsets = map[string]int64{n1: 10, n3: 10}
+			},
 			want: `node us-east-1/rg-001/0001: primary
 node us-east-1/rg-002/0001: replica of us-east-1/rg-001/0001
-node us-east-1/rg-003/0001: replica of us-east-1/rg-001/0001`,
+node us-east-1/rg-003/0001: replica of us-east-1/rg-001/0001, let writes go on
+group us-east-1/rg: handover off`,
+		},
+		{
+			name: "lost primary does not catch up: it tries again later",
+			edit: func(w *World) {
+				w.node(1).Spec.ReplicaOf, w.node(1).Status.Role, w.node(1).Status.LinkUp = n3, roleReplica, true
+				w.node(2).Spec.ReplicaOf = n3
+				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
+				held(w, 3, handoverLimit)
+			},
+			want: `node us-east-1/rg-003/0001: let writes go on`,
+			wait: handoverPause - handoverLimit,
+		},
+		{
+			name: "test failover",
+			edit: testFailover,
+			want: `node us-east-1/rg-001/0001: hold writes
+group us-east-1/rg: handover on`,
+			wait: handoverLimit,
+		},
+		{
+			name: "test failover, no replica is in sync: nobody waits in vain",
+			edit: func(w *World) {
+				testFailover(w)
+				w.node(2).Status.LinkUp, w.node(3).Status.LinkUp = false, false
+			},
+			want: `group us-east-1/rg: handover on`,
+			wait: handoverLimit,
+		},
+		{
+			name: "test failover, writes are not held yet",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, time.Second)
+				w.node(1).Status.Generation--
+			},
+			wait: handoverLimit - time.Second,
+		},
+		{
+			name: "test failover, writes are held",
+			edit: func(w *World) { testFailover(w); held(w, 1, time.Second) },
+			ask:  n1 + " " + n2 + " " + n3,
+		},
+		{
+			name: "test failover, replicas are behind",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, time.Second)
+				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 8}
+			},
+			wait: catchUpPause,
+		},
+		{
+			name: "test failover, the primary does not tell how far it is",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, time.Second)
+				w.Offsets = map[string]int64{n2: 9, n3: 8}
+			},
+			wait: catchUpPause,
+		},
+		{
+			name: "test failover, a replica has everything",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, time.Second)
+				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 10}
+			},
+			want: `node us-east-1/rg-003/0001: primary
+node us-east-1/rg-001/0001: replica of us-east-1/rg-003/0001, let writes go on
+node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001
+group us-east-1/rg: primary rg-003, failover from "rg-001", handover off`,
+		},
+		{
+			name: "test failover, too late",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, handoverLimit)
+				w.Offsets = map[string]int64{n1: 10, n2: 10, n3: 10}
+			},
+			want: `group us-east-1/rg: handover is over
+event replication-group rg: Failover from primary node rg-001 did not take place: no replica was ready to take over
+node us-east-1/rg-001/0001: let writes go on
+group us-east-1/rg: handover off`,
+		},
+		{
+			name: "test failover, the primary is lost meanwhile",
+			edit: func(w *World) {
+				testFailover(w)
+				held(w, 1, time.Second)
+				exit(w.node(1), w.Now)
+				w.Offsets = map[string]int64{n2: 9, n3: 8}
+			},
+			want: `node us-east-1/rg-002/0001: primary
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-002/0001, let writes go on
+cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
+event cache-cluster rg-001: Recovering cache nodes 0001
+node us-east-1/rg-003/0001: replica of us-east-1/rg-002/0001
+group us-east-1/rg: primary rg-002, failover from "rg-001", handover off`,
+		},
+		{
+			name: "promotion waits for the replica that was named",
+			edit: func(w *World) {
+				testFailover(w)
+				w.Group.Spec.Handover = &resource.Handover{From: "rg-001", To: "rg-002"}
+				held(w, 1, time.Second)
+				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 10}
+			},
+			wait: catchUpPause,
 		},
 		{
 			name: "primary cannot be started again, replicas have the data",

@@ -96,6 +96,13 @@ func (w *chaos) act(t *testing.T) {
 		step = "kill " + node
 		w.Runtime.Kill(node)
 		w.held = min(w.held, w.best())
+	case n < 96:
+		step = "test failover"
+		editGroup(t, w.Loop, func(g *resource.ReplicationGroup) {
+			if g.Spec.AutomaticFailover && g.Status.Primary != "" {
+				g.Spec.Handover = &resource.Handover{From: g.Status.Primary, Test: true}
+			}
+		})
 	default:
 		step = "wait"
 		w.Clock.Advance(time.Duration(w.rand.IntN(10)) * time.Second)
@@ -146,7 +153,7 @@ func (w *chaos) finish(t *testing.T) {
 		w.check(t)
 	}
 	g := group(w.Loop)
-	if g.Status.Available == nil || g.Status.ObservedGeneration != g.Generation || g.Status.FailoverFrom != "" {
+	if g.Status.Available == nil || g.Status.ObservedGeneration != g.Generation || g.Status.FailoverFrom != "" || g.Spec.Handover != nil {
 		t.Errorf("the group did not come to rest: %+v", g.Status)
 	}
 	if g.Spec.AutomaticFailover == false && g.Status.Primary != "rg-001" {

@@ -1,8 +1,8 @@
 package replicationgroup
 
 import (
-	"cmp"
 	"slices"
+	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/resource"
@@ -17,13 +17,20 @@ import (
 //	    ^     (automatic failover: primary = S, done)         |
 //	    |                                                     |
 //	    +-----------------------------------------------------+
-//	                      P is in sync again
+//	                P is in sync again: handOver
 //
 // Nobody alive: P starts empty, and the others fill from it.
 type roles struct {
 	primary, source *member
 	// lost is the member that was the source until now; nil if it still is.
 	lost *member
+	// hold: the source makes writes wait; since when, and how it goes on, see handOver.
+	hold      bool
+	holdSince *time.Time
+	// again, if not 0, is when to look again at a change of places under way.
+	again time.Duration
+	// gaveUp: the change of places that was asked for does not come about.
+	gaveUp bool
 	// ask are the nodes whose offsets must be known to decide.
 	ask []string
 	// undecided: nodes that may hold the data did not answer, or are starting.
@@ -40,11 +47,9 @@ func (w World) decide(members []*member) roles {
 	}
 	r.source = currentSource(members, r.primary)
 	if r.source != nil && !w.isLost(r.source) {
-		if r.source != r.primary && inSync(r.primary, r.source) {
-			r.source = r.primary
-		}
-		return r
+		return w.handOver(members, r)
 	}
+	r.gaveUp = true
 	if r.source == nil && !slices.ContainsFunc(members, func(m *member) bool { return m.node != nil }) {
 		r.source = r.primary
 		return r
@@ -87,13 +92,7 @@ func (w World) succeed(members []*member, r roles) roles {
 		r.undecided = true
 		return r
 	}
-	r.source = slices.MinFunc(answered, func(a, b *member) int {
-		return cmp.Or(
-			-cmp.Compare(w.Offsets[a.key()], w.Offsets[b.key()]),
-			cmp.Compare(sameZone(a, r.lost), sameZone(b, r.lost)),
-			cmp.Compare(a.id(), b.id()),
-		)
-	})
+	r.source = w.mostAdvanced(answered, r.lost)
 	// A primary that is to be kept when the group goes must come back itself.
 	if w.Group.Spec.AutomaticFailover && !w.Group.Spec.Deleting {
 		r.primary = r.source

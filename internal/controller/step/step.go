@@ -181,6 +181,19 @@ func (s FinishAuth) apply(tx *store.Tx, c *commit) {
 	}
 }
 
+// FinishHandover records that there is nothing left to do of a planned change of
+// the primary.
+type FinishHandover struct{ Key string }
+
+func (s FinishHandover) String() string { return "group " + s.Key + ": handover is over" }
+
+func (s FinishHandover) apply(tx *store.Tx, _ *commit) {
+	if g, ok := resource.ReplicationGroups.Get(tx, s.Key); ok {
+		g.Spec.Handover = nil
+		resource.ReplicationGroups.Put(tx, s.Key, g)
+	}
+}
+
 // RemoveGroup removes the record of a replication group.
 type RemoveGroup struct{ Key string }
 

@@ -18,6 +18,8 @@ type session struct {
 	// pace is what was set last, if anything was.
 	pace  engine.Pace
 	paced bool
+	// held: writes wait.
+	held bool
 	// auth and settings are what is in force, nil before the first Converge.
 	auth     *runtime.Auth
 	settings map[string]string
@@ -63,6 +65,9 @@ func (s *session) Shutdown(ctx context.Context) error {
 func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, []string, error) {
 	state, err := s.setRole(ctx, n.Primary)
 	if err != nil {
+		return engine.State{}, nil, busy(err)
+	}
+	if err := s.holdWrites(ctx, n.HoldWrites && n.Primary == nil); err != nil {
 		return engine.State{}, nil, busy(err)
 	}
 	if s.auth == nil || !equalAuth(*s.auth, n.Auth) {
@@ -128,6 +133,23 @@ func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.S
 		return state, errors.New("valkey: the role is not as it was set")
 	}
 	return state, nil
+}
+
+// holdWrites makes writing clients wait, or go on: after a change of the role they
+// get to know of that then.
+func (s *session) holdWrites(ctx context.Context, hold bool) error {
+	if s.held == hold {
+		return nil
+	}
+	cmd := []string{"CLIENT", "UNPAUSE"}
+	if hold {
+		cmd = []string{"CLIENT", "PAUSE", strconv.FormatInt(runtime.HoldLimit.Milliseconds(), 10), "WRITE"}
+	}
+	if _, err := s.conn.do(ctx, cmd...); err != nil {
+		return fmt.Errorf("valkey: hold writes: %w", err)
+	}
+	s.held = hold
+	return nil
 }
 
 func isRole(s engine.State, primary *core.Endpoint) bool {

@@ -59,10 +59,16 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 // how long to wait for it.
 func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
-	if n.state.Role != "" && !follows {
-		if wait := n.awaitPrimary(want); wait > 0 {
-			return wait
-		}
+	var wait time.Duration
+	switch {
+	case n.state.Role == "" || follows || n.abdicates(want):
+	case want.Primary == nil:
+		wait = n.awaitAbdication(ctx, want)
+	default:
+		wait = n.awaitPrimary(want)
+	}
+	if wait > 0 {
+		return wait
 	}
 	return n.fence(ctx, want)
 }

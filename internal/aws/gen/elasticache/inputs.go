@@ -380,3 +380,9 @@ type Tag struct {
 	Key   *string
 	Value *string
 }
+
+// TestFailoverMessage is a structure of the API.
+type TestFailoverMessage struct {
+	ReplicationGroupId *string `required:"true"`
+	NodeGroupId        *string `required:"true" min:"1" max:"4" pattern:"\\d+"`
+}

@@ -420,6 +420,11 @@ type TagListMessage struct {
 	TagList []*Tag `item:"Tag"`
 }
 
+// TestFailoverResult is a structure of the API.
+type TestFailoverResult struct {
+	ReplicationGroup *ReplicationGroup
+}
+
 // UserGroupsUpdateStatus is a structure of the API.
 type UserGroupsUpdateStatus struct {
 	UserGroupIdsToAdd    []string

@@ -41,6 +41,7 @@ type Service interface {
 	RebootCacheCluster(ctx context.Context, in *RebootCacheClusterMessage) (*RebootCacheClusterResult, error)
 	RemoveTagsFromResource(ctx context.Context, in *RemoveTagsFromResourceMessage) (*TagListMessage, error)
 	ResetCacheParameterGroup(ctx context.Context, in *ResetCacheParameterGroupMessage) (*CacheParameterGroupNameMessage, error)
+	TestFailover(ctx context.Context, in *TestFailoverMessage) (*TestFailoverResult, error)
 }
 
 // Describe binds an implementation to the description of the service.
@@ -113,5 +114,7 @@ func operations(impl Service) []api.Operation {
 			"CacheClusterNotFound", "CacheParameterGroupNotFound", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "InvalidReplicationGroupState", "ReplicationGroupNotFoundFault", "ReservedCacheNodeNotFound", "SnapshotNotFoundFault", "UserNotFound", "UserGroupNotFound", "ServerlessCacheNotFoundFault", "InvalidServerlessCacheStateFault", "ServerlessCacheSnapshotNotFoundFault", "InvalidServerlessCacheSnapshotStateFault", "InvalidARN", "TagNotFound"),
 		api.Returning("ResetCacheParameterGroup", "ResetCacheParameterGroupResult", impl.ResetCacheParameterGroup,
 			"InvalidCacheParameterGroupState", "CacheParameterGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination", "InvalidGlobalReplicationGroupState"),
+		api.Returning("TestFailover", "TestFailoverResult", impl.TestFailover,
+			"APICallRateForCustomerExceeded", "InvalidCacheClusterState", "InvalidReplicationGroupState", "NodeGroupNotFoundFault", "ReplicationGroupNotFoundFault", "TestFailoverNotAvailableFault", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
 	}
 }

@@ -1,0 +1,102 @@
+package replicationgroup
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+const (
+	// handoverLimit is how long writers may have to wait. Half of what an engine
+	// holds them for is left to carry out what was decided.
+	handoverLimit = runtime.HoldLimit / 2
+	// handoverPause is the wait before a primary that comes back tries again.
+	handoverPause = 30 * time.Second
+	// catchUpPause is the wait before replicas are asked again how far they are.
+	catchUpPause = time.Millisecond
+)
+
+// handOver lets a source that is well make way for another member without losing
+// a write:
+//
+//	hold writes --all of the source is at an heir--> heir is source and primary
+//	     |
+//	     +--handoverLimit--> let writes go on; a test or a promotion is given up,
+//	                         a primary that comes back tries again
+//
+// That the two change places in the right order is the runtime's part.
+func (w World) handOver(members []*member, r roles) roles {
+	wanted, heirs := w.heirs(members, r)
+	if !wanted {
+		return r
+	}
+	since := w.Group.Status.HandoverSince
+	if since == nil || w.Now.Sub(*since) >= handoverPause {
+		since = &w.Now
+	}
+	waited := w.Now.Sub(*since)
+	if waited >= handoverLimit {
+		r.gaveUp = w.Group.Spec.Handover != nil
+		if !r.gaveUp {
+			r.holdSince, r.again = since, handoverPause-waited
+		}
+		return r
+	}
+	r.hold, r.holdSince, r.again = len(heirs) > 0, since, handoverLimit-waited
+	if !r.hold || !r.source.node.Spec.HoldWrites || !nodespec.CaughtUp(r.source.node) {
+		return r
+	}
+	if w.Offsets == nil {
+		for _, m := range members {
+			if m.node != nil && nodespec.Alive(m.node) {
+				r.ask = append(r.ask, m.key())
+			}
+		}
+		return r
+	}
+	heir := w.mostAdvanced(heirs, r.source)
+	last, known := w.Offsets[r.source.key()]
+	if at, ok := w.Offsets[heir.key()]; !known || !ok || at < last {
+		r.again = catchUpPause
+		return r
+	}
+	r.source, r.primary = heir, heir
+	r.hold, r.holdSince, r.again = false, nil, 0
+	return r
+}
+
+// heirs reports whether another member shall take the source's place, and which
+// ones could.
+func (w World) heirs(members []*member, r roles) (wanted bool, heirs []*member) {
+	h := w.Group.Spec.Handover
+	switch {
+	case r.source != r.primary:
+		if inSync(r.primary, r.source) {
+			return true, []*member{r.primary}
+		}
+		return false, nil
+	case h == nil || r.primary.id() != h.From:
+		return false, nil
+	}
+	for _, m := range members {
+		if m != r.source && (h.To == "" || h.To == m.id()) && inSync(m, r.source) {
+			heirs = append(heirs, m)
+		}
+	}
+	return true, heirs
+}
+
+// mostAdvanced is the member with the most of the data; of several, one in
+// another zone than the one that it takes over from, which may be nil.
+func (w World) mostAdvanced(members []*member, from *member) *member {
+	return slices.MinFunc(members, func(a, b *member) int {
+		return cmp.Or(
+			-cmp.Compare(w.Offsets[a.key()], w.Offsets[b.key()]),
+			cmp.Compare(sameZone(a, from), sameZone(b, from)),
+			cmp.Compare(a.id(), b.id()),
+		)
+	})
+}

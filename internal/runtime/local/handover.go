@@ -1,0 +1,67 @@
+package local
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// A primary and its replica that change places do so in an order in which no write
+// is ever accepted that the next primary will not have:
+//
+//	old: takes writes --abdicates--> replica of new: takes none, nor will
+//	new: replica of old ---------------- has all that old has ---> primary
+//
+// Whatever else changes roles, a primary is there before it is followed.
+
+// abdicates reports whether a primary has to make way for the replica that it is
+// to follow.
+func (n *node) abdicates(want *runtime.Node) bool {
+	if n.state.Role != "master" || want.Primary == nil {
+		return false
+	}
+	heir := n.rt.byReplication(*want.Primary)
+	if heir == nil || heir.wanted().Primary != nil {
+		return false
+	}
+	rep, _ := n.rt.reports.get(heir.id)
+	return rep.Role == "slave"
+}
+
+// askTimeout bounds how long one engine waits for what another has to say.
+const askTimeout = 200 * time.Millisecond
+
+// awaitAbdication gives how long a replica that becomes a primary shall still wait
+// for the one that it takes over from; the change of that one's role wakes it.
+func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Duration {
+	old := n.rt.byReplication(n.state.Primary)
+	if n.state.Role != "slave" || old == nil {
+		return 0
+	}
+	next := old.wanted()
+	rep, _ := n.rt.reports.get(old.id)
+	if next == nil || next.Primary == nil || *next.Primary != want.Replication || rep.PID == 0 {
+		return 0 // it ended, or does not follow this one
+	}
+	now := n.rt.cfg.Clock.Now()
+	if n.waitFrom.IsZero() {
+		n.waitFrom = now
+		old.poke() // it may have looked before this one was to be a primary
+	}
+	left := n.waitFrom.Add(primaryPatience).Sub(now)
+	if left <= 0 || rep.Role != "slave" {
+		return left
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	last, err := old.ask(ctx)
+	if err != nil {
+		return 0 // it ends
+	}
+	state, err := n.session.Observe(ctx)
+	if err != nil || state.Offset >= last.Offset {
+		return 0 // Converge meets the error again
+	}
+	return min(left, time.Millisecond)
+}

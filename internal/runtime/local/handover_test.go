@@ -1,0 +1,109 @@
+package local
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// A primary and its replica change places while somebody writes at the old one:
+// what it acknowledged is at the new one, what it held back is refused then.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		primary, a, b := r.group(kind)
+		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, primary.UID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var (
+			wg      sync.WaitGroup
+			acked   int
+			refusal string
+		)
+		wg.Go(func() {
+			for refusal == "" {
+				if got := exchange(t, conn, "SET", fmt.Sprint("k", acked), "v"); got == "+OK" {
+					acked++
+				} else {
+					refusal = got
+				}
+			}
+		})
+		defer wg.Wait()
+
+		held := next(primary, func(n *runtime.Node) { n.HoldWrites = true })
+		r.apply(held, a, b)
+		r.settled(held)
+		caughtUp := func() bool {
+			x, err := r.Runtime.Replication(t.Context(), primary.ID)
+			y, err2 := r.Runtime.Replication(t.Context(), a.ID)
+			return err == nil && err2 == nil && x.Offset == y.Offset
+		}
+		eventually(t, "the replica has everything", caughtUp)
+		began := time.Now()
+		demoted := next(held, func(n *runtime.Node) { n.HoldWrites, n.Primary = false, &a.Replication })
+		promoted := next(a, func(n *runtime.Node) { n.Primary = nil })
+		follower := next(b, func(n *runtime.Node) { n.Primary = &a.Replication })
+		r.apply(demoted, promoted, follower)
+		r.wait(a.ID, "a primary", func(rep runtime.Report) bool { return rep.Role == "master" })
+		t.Logf("primary after %v", time.Since(began))
+		wg.Wait()
+		if !strings.HasPrefix(refusal, "-READONLY") && !strings.HasPrefix(refusal, "-UNBLOCKED") {
+			t.Errorf("a writer that waited gets %q", refusal)
+		}
+		if acked == 0 {
+			t.Error("nothing was written before")
+		}
+		if got := r.client(a, "DBSIZE"); got != fmt.Sprint(":", acked) {
+			t.Errorf("the new primary has %s keys of %d", got, acked)
+		}
+		r.wait(primary.ID, "in sync", inSync)
+		r.wait(b.ID, "in sync", inSync)
+		if got := r.client(a, "SET", "after", "v"); got != "+OK" {
+			t.Errorf("the new primary answers a write with %s", got)
+		}
+	})
+}
+
+// A hold that is taken back lets the writes go on that waited.
+func TestHoldWrites(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		n := makeNode(kind)
+		held := next(n, func(n *runtime.Node) { n.HoldWrites = true })
+		r.apply(held)
+		r.settled(held)
+		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 64)
+		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if k, err := conn.Read(answer); err == nil {
+			t.Fatalf("a write was not held: %s", answer[:k])
+		}
+		if got := r.client(held, "GET", "k"); got != "$-1" {
+			t.Errorf("a reader gets %s", got)
+		}
+		free := next(held, func(n *runtime.Node) { n.HoldWrites = false })
+		r.apply(free)
+		r.settled(free)
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
+			t.Errorf("a write that waited gets %q, %v", answer[:k], err)
+		}
+	})
+}
