@@ -3,9 +3,6 @@ package elasticache
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
-	"fmt"
-	"hash/fnv"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -13,12 +10,8 @@ import (
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
+	"github.com/larder-cache/larder/internal/topology"
 )
-
-// reservedAddresses is how many addresses at the start of a subnet the network
-// itself uses, as in every VPC; the last one, the broadcast address, is the
-// network's too.
-const reservedAddresses = 4
 
 // allocator hands out addresses of one VPC within one transaction. Everything
 // it decides is a function of the owners' names and of what is taken, because
@@ -33,7 +26,7 @@ type allocator struct {
 // free, and a port of the advertised range if there is one.
 func (a allocator) endpoint(owner string, subnets []resource.Subnet, port int, names []string) (resource.Endpoint, resource.Subnet, error) {
 	for _, subnet := range subnets {
-		ip, err := a.address(owner, subnet)
+		ip, err := topology.TakeAddress(a.tx, a.vpc, subnet, owner)
 		if err != nil {
 			return resource.Endpoint{}, subnet, err
 		}
@@ -53,32 +46,6 @@ func (a allocator) endpoint(owner string, subnets []resource.Subnet, port int, n
 	return resource.Endpoint{}, resource.Subnet{}, errNoFreeAddress(subnets)
 }
 
-// address takes a free address of a subnet; the zero address if there is none.
-// The search begins at a place that depends on the owner, so that creations at
-// the same time rarely want the same one.
-func (a allocator) address(owner string, subnet resource.Subnet) (netip.Addr, error) {
-	prefix, err := netip.ParsePrefix(subnet.CIDR)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("range of subnet %s: %w", subnet.ID, err)
-	}
-	base := prefix.Masked().Addr().As4()
-	first := binary.BigEndian.Uint32(base[:])
-	usable := uint32(1)<<(32-prefix.Bits()) - reservedAddresses - 1
-	start := hashOf(owner) % usable
-	for i := range usable {
-		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], first+reservedAddresses+(start+i)%usable)
-		ip := netip.AddrFrom4(b)
-		key := a.vpc.Region + "/" + a.vpc.ID + "/" + ip.String()
-		if _, taken := resource.Addresses.Get(a.tx, key); taken {
-			continue
-		}
-		resource.Addresses.Put(a.tx, key, &resource.Address{Owner: owner})
-		return ip, nil
-	}
-	return netip.Addr{}, nil
-}
-
 // advertised is what clients are told: the bound address, or one port of the
 // deployment's range on its one address.
 func (a allocator) advertised(owner string, bound core.Endpoint) (core.Endpoint, error) {
@@ -94,12 +61,6 @@ func (a allocator) advertised(owner string, bound core.Endpoint) (core.Endpoint,
 		return core.Endpoint{Address: a.advertise.Host, Port: port}, nil
 	}
 	return core.Endpoint{}, errNoFreePort(a.advertise)
-}
-
-func hashOf(s string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(s))
-	return h.Sum32()
 }
 
 // dnsNames makes the DNS names of the endpoints of one VPC, labelled as the
