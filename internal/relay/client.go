@@ -174,13 +174,20 @@ func CloseSockets(sockets []Socket) {
 func (c *Client) call(ctx context.Context, r request, files []int) (response, []int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return response{}, nil, fmt.Errorf("relay was not asked: %w", context.Cause(ctx))
+	}
 	release := c.bound(ctx)
-	defer release()
 	if err := c.ch.send(r, files); err != nil {
+		release()
 		return response{}, nil, err
 	}
 	var answer response
 	got, err := c.ch.receive(&answer)
+	if late := release(); late && err == nil {
+		// The exchange was over when ctx ended, so the next one is not to suffer.
+		err = c.ch.conn.SetDeadline(time.Time{})
+	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return response{}, nil, fmt.Errorf("relay did not answer: %w", context.Cause(ctx))
@@ -193,11 +200,22 @@ func (c *Client) call(ctx context.Context, r request, files []int) (response, []
 	return answer, got, nil
 }
 
-// bound ends socket operations with ctx until release is called. A call that was
-// cut short leaves the stream unusable, which later calls then report.
-func (c *Client) bound(ctx context.Context) (release func()) {
-	stop := context.AfterFunc(ctx, func() { _ = c.ch.conn.SetDeadline(time.Unix(1, 0)) })
-	return func() { stop() }
+// bound ends socket operations with ctx until release is called, which reports
+// whether it has. A call that was cut short leaves the stream unusable, which later
+// calls then report.
+func (c *Client) bound(ctx context.Context) (release func() bool) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		_ = c.ch.conn.SetDeadline(time.Unix(1, 0))
+	})
+	return func() bool {
+		if stop() {
+			return false
+		}
+		<-done
+		return true
+	}
 }
 
 func orMalformed(err error) error {
