@@ -38,8 +38,12 @@ type iface struct {
 // and so are addresses outside the VPC and groups of another one.
 func Compile(w World) *Policy {
 	p := &Policy{vpcs: make(map[string]*vpc, len(w.VPCs)), groups: make(map[string]*group, len(w.Groups))}
+	addresses := map[string]int{}
+	for _, i := range w.Interfaces {
+		addresses[i.VPC] += len(i.Addresses)
+	}
 	for _, v := range w.VPCs {
-		p.vpcs[v.ID] = &vpc{cidr: v.CIDR.Masked(), interfaces: map[netip.Addr]*iface{}}
+		p.vpcs[v.ID] = &vpc{cidr: v.CIDR.Masked(), interfaces: make(map[netip.Addr]*iface, addresses[v.ID])}
 	}
 	for _, g := range w.Groups {
 		p.groups[g.ID] = newGroup(g)
@@ -64,7 +68,7 @@ func Compile(w World) *Policy {
 }
 
 func newGroup(g Group) *group {
-	out := &group{id: g.ID, vpc: g.VPC}
+	out := &group{id: g.ID, vpc: g.VPC, ingress: make([]Rule, 0, len(g.Rules))}
 	for _, r := range g.Rules {
 		r.CIDR = r.CIDR.Masked()
 		if !r.Egress {
