@@ -39,6 +39,9 @@ type NodeSpec struct {
 	// HoldWrites makes clients that write to a primary wait, for a few seconds at
 	// most, until it is a replica or the hold ends.
 	HoldWrites bool
+	// Watched has the process of a primary ended if it hangs, because a replica
+	// can take over.
+	Watched bool
 	// Settings are engine directives that can change while it runs;
 	// StartSettings only change together with Incarnation.
 	Settings, StartSettings map[string]string
@@ -98,6 +101,9 @@ type NodeStatus struct {
 	// connected to its primary and in sync.
 	Role   string
 	LinkUp bool
+	// Filled: the process of this incarnation holds, or has held, the data of its
+	// group: it was a primary, or a replica in sync.
+	Filled bool
 	// LoginServed: the relay logs in for new connections of this node.
 	LoginServed bool
 	// MaxClients is the real limit of client connections.

@@ -107,15 +107,17 @@ func next(n *resource.Node, r runtime.Report, now time.Time) resource.NodeStatus
 		Binary: r.Binary, BinaryVersion: r.BinaryVersion, Role: r.Role, LinkUp: r.LinkUp,
 		LoginServed: r.LoginServed, MaxClients: r.MaxClients, Message: r.Message,
 	}
+	same := n.Status.Incarnation == r.Incarnation
 	switch {
 	case !r.Started.IsZero():
 		s.Started = core.Ptr(r.Started.UTC().Round(0))
-	case n.Status.Incarnation == r.Incarnation:
+	case same:
 		s.Started = n.Status.Started
 	}
+	s.Filled = same && n.Status.Filled || r.Phase == resource.NodeRunning && (r.LinkUp || r.Role == "master")
 	if r.Phase == resource.NodeExited {
 		s.Ended = &now
-		if n.Status.Phase == resource.NodeExited && n.Status.Incarnation == r.Incarnation {
+		if n.Status.Phase == resource.NodeExited && same {
 			s.Ended = n.Status.Ended
 		}
 	}

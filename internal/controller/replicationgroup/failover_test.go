@@ -259,3 +259,34 @@ func TestStartingReplica(t *testing.T) {
 		t.Errorf("the old primary holds %d writes, want 1", data)
 	}
 }
+
+// A replica that came up after everybody else was lost holds nothing: it must not
+// pass for a survivor, and the loss must be told.
+func TestAnEmptyReplicaIsNoSurvivor(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	for range 5 {
+		l.Runtime.Write(primary)
+	}
+	l.Clock.Advance(time.Minute)
+	before := len(controllertest.Events(l.Store))
+	l.Runtime.Auto = false
+	groups, host := l.Controllers[0], l.Controllers[1]
+	l.Runtime.Kill(node2)
+	l.Deliver(t)
+	l.Pass(t, groups, groupKey)
+	l.Pass(t, host, "host")
+	l.Runtime.Kill(node1, node3)
+	for l.Runtime.Step(node2) {
+	}
+	l.Deliver(t)
+	l.Pass(t, groups, groupKey)
+	if n := node(l, node2); n.Spec.ReplicaOf != node1 {
+		t.Errorf("the empty replica was promoted: it is a replica of %q", n.Spec.ReplicaOf)
+	}
+	if events := newEvents(l, before); !strings.Contains(events, "rg: No node of replication group rg is left with its data: node rg-001 starts empty") {
+		t.Errorf("the loss is not told:\n%s", events)
+	}
+	l.Settle(t)
+	wantEndpoint(t, l, primary, node1)
+}

@@ -60,7 +60,7 @@ func (w World) decide(members []*member) roles {
 // succeed chooses the source after the one that was lost.
 func (w World) succeed(members []*member, r roles) roles {
 	r.lost = r.source
-	var alive, answered []*member
+	var alive, silent, filled []*member
 	starting := false
 	for _, m := range members {
 		if m == r.lost || m.node == nil {
@@ -71,8 +71,11 @@ func (w World) succeed(members []*member, r roles) roles {
 			continue
 		}
 		alive = append(alive, m)
-		if _, ok := w.Offsets[m.key()]; ok {
-			answered = append(answered, m)
+		switch offset, ok := w.Offsets[m.key()]; {
+		case !ok:
+			silent = append(silent, m)
+		case m.node.Status.Filled || offset > neverSynced:
+			filled = append(filled, m)
 		}
 	}
 	switch {
@@ -88,17 +91,25 @@ func (w World) succeed(members []*member, r roles) roles {
 			r.ask = append(r.ask, m.key())
 		}
 		return r
-	case len(answered) == 0:
+	case len(filled) == 0 && (starting || len(silent) > 0):
 		r.undecided = true
 		return r
+	case len(filled) == 0:
+		// Those alive came up after the source was lost: they are empty.
+		r.source, r.orphaned = r.primary, true
+		return r
 	}
-	r.source = w.mostAdvanced(answered, r.lost)
+	r.source = w.mostAdvanced(filled, r.lost)
 	// A primary that is to be kept when the group goes must come back itself.
 	if w.Group.Spec.AutomaticFailover && !w.Group.Spec.Deleting {
 		r.primary = r.source
 	}
 	return r
 }
+
+// neverSynced is the highest offset that an engine gives for a replica that has
+// never had anything from a primary.
+const neverSynced = 1
 
 // sameZone is 1 for a member in the zone of the lost one, else 0.
 func sameZone(m, lost *member) int {
