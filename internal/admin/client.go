@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,6 +108,16 @@ func (c *Client) Attach(ctx context.Context, vpc string, groups []string) (Attac
 // Detach takes the host out of a VPC.
 func (c *Client) Detach(ctx context.Context, vpc string) error {
 	return c.call(ctx, http.MethodDelete, "attachments/"+url.PathEscape(vpc), nil, &struct{}{})
+}
+
+// Explain asks whether a client may connect to a cache. Port 0 is the cache's.
+func (c *Client) Explain(ctx context.Context, from, to string, port int) (Explanation, error) {
+	q := url.Values{"from": {from}, "to": {to}}
+	if port != 0 {
+		q.Set("port", strconv.Itoa(port))
+	}
+	var out Explanation
+	return out, c.call(ctx, http.MethodGet, "explain?"+q.Encode(), nil, &out)
 }
 
 // call sends one signed request. An error of the server is a *core.Error.

@@ -50,6 +50,7 @@ func (s *Server) Handlers() map[string]http.Handler {
 		"GET " + prefix + "keys":                 s.answering(s.listKeys),
 		"POST " + prefix + "keys":                s.answering(s.createKey),
 		"DELETE " + prefix + "keys/{id}":         s.answering(s.revokeKey),
+		"GET " + prefix + "explain":              s.answering(s.explain),
 		"PUT " + prefix + "attachments/{vpc}":    s.answering(s.attach),
 		"DELETE " + prefix + "attachments/{vpc}": s.answering(s.detach),
 	}

@@ -97,6 +97,18 @@ func (n *networks) cluster(id, subnets string, groups ...string) string {
 	return harness.Addr(c.CacheNodes[0].Endpoint)
 }
 
+// explained expects what Larder says of the host's way to a cache to contain words.
+func (n *networks) explained(to string, words ...string) {
+	n.t.Helper()
+	out, err := n.d.Larder(n.t.Context(), "explain", "--to", to)
+	must(n.t, err)
+	for _, w := range words {
+		if !strings.Contains(out, w) {
+			n.t.Errorf("the explanation lacks %q:\n%s", w, out)
+		}
+	}
+}
+
 // neighbour is another address of the window that addr is in, with the last two
 // bytes given.
 func neighbour(t *testing.T, addr string, c, d byte) string {
@@ -193,8 +205,10 @@ func TestSecurityGroups(t *testing.T) {
 	keptOut(t, "the host, before any rule", "", cache)
 	keptOut(t, "an address of the VPC, before any rule", neighbour(t, cache, 200, 9), cache)
 
+	n.explained("cache", "may not connect", "authorize-security-group-ingress --region us-east-1 --group-id "+caches)
 	n.authorize(caches, "0.0.0.0/0")
 	settled(t, "open to everyone", "", cache, true)
+	n.explained(cache, "may connect", "sgr-")
 	letIn(t, "an address of the VPC", neighbour(t, cache, 200, 9), cache)
 	untracked := letIn(t, "held", "", cache)
 

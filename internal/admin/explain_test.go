@@ -1,0 +1,131 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// explained stores a group of two in sg-cache, a cluster in the default group, which is
+// open to everyone, and a host in sg-host.
+func explained(tx *store.Tx) error {
+	const region = "us-east-1"
+	resource.VPCs.Put(tx, region+"/vpc-a", &resource.VPC{
+		Region: region, ID: "vpc-a", CIDR: "172.31.0.0/16", IsDefault: true, Window: 10, DefaultSecurityGroup: "sg-default",
+		Subnets: []resource.Subnet{{ID: "subnet-a", CIDR: "172.31.0.0/20"}},
+	})
+	rule := func(id string, egress bool, port int, cidr, group string) resource.SecurityGroupRule {
+		return resource.SecurityGroupRule{ID: id, Egress: egress, Protocol: "tcp", FromPort: port, ToPort: port, CIDR: cidr, GroupID: group}
+	}
+	for id, rules := range map[string][]resource.SecurityGroupRule{
+		"sg-default": {rule("sgr-all", false, 11211, "0.0.0.0/0", "")},
+		"sg-cache":   {rule("sgr-range", false, 6379, "172.31.9.0/24", ""), rule("sgr-host", false, 6379, "", "sg-host")},
+		"sg-host":    {rule("sgr-out", true, 6379, "0.0.0.0/0", "")},
+	} {
+		resource.SecurityGroups.Put(tx, region+"/"+id, &resource.SecurityGroup{Region: region, ID: id, VPCID: "vpc-a", Rules: rules})
+	}
+	resource.Attachments.Put(tx, region+"/vpc-a", &resource.Attachment{Region: region, VPCID: "vpc-a", Address: "172.31.0.4", SecurityGroupIDs: []string{"sg-host"}})
+	at := func(n, port int) resource.Endpoint {
+		bound := core.Endpoint{Address: fmt.Sprintf("127.10.0.%d", n), Port: port}
+		return resource.Endpoint{VPC: core.Endpoint{Address: fmt.Sprintf("172.31.0.%d", n), Port: port}, Bound: bound, Advertised: bound}
+	}
+	put := func(id, group, sg string, n, port int) {
+		resource.CacheClusters.Put(tx, region+"/"+id, &resource.CacheCluster{Region: region, ID: id, Spec: resource.CacheClusterSpec{
+			ReplicationGroupID: group, Port: port, SecurityGroupIDs: []string{sg}, TLS: resource.TLSRequired,
+			Nodes: []resource.NodeSlot{{ID: "0001", SubnetID: "subnet-a", Endpoint: at(n, port)}},
+		}})
+	}
+	put("g-001", "g", "sg-cache", 11, 6379)
+	put("g-002", "g", "sg-cache", 12, 6379)
+	put("m", "", "sg-default", 13, 11211)
+	resource.ReplicationGroups.Put(tx, region+"/g", &resource.ReplicationGroup{Region: region, ID: "g",
+		Spec:   resource.ReplicationGroupSpec{Members: []string{"g-001", "g-002"}, PrimaryEndpoint: at(21, 6379), ReaderEndpoint: at(22, 6379)},
+		Status: resource.ReplicationGroupStatus{Primary: "g-001"},
+	})
+	return nil
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, engines{})
+	if err := d.store.Update(t.Context(), explained); err != nil {
+		t.Fatal(err)
+	}
+	c := d.client(t)
+	for _, tc := range []struct {
+		name, from, to string
+		port           int
+		nodes          string
+		// gates are those of the first node; the last one refuses unless allowed.
+		gates   string
+		allowed bool
+		open    string
+	}{
+		{"host to a group", "127.0.0.1", "g", 0, "g-001/0001 g-002/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
+		{"host to a primary endpoint", "127.0.0.1", "127.10.0.21:6379", 0, "g-001/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
+		{"host to a reader endpoint", "127.0.0.1", "127.10.0.22", 0, "g-002/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
+		{"an address in the range", "172.31.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port", true, ""},
+		{"the same, as it connects", "127.10.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port", true, ""},
+		{"an address beside it", "172.31.8.9", "g-002", 0, "g-002/0001", "route egress ingress", false,
+			"aws ec2 authorize-security-group-ingress --region us-east-1 --group-id sg-cache --ip-permissions IpProtocol=tcp,FromPort=6379,ToPort=6379,IpRanges='[{CidrIp=172.31.8.9/32}]'"},
+		{"not let out", "127.0.0.1", "m", 0, "m/0001", "route egress", false,
+			"aws ec2 authorize-security-group-egress --region us-east-1 --group-id sg-host --ip-permissions IpProtocol=tcp,FromPort=11211,ToPort=11211,IpRanges='[{CidrIp=172.31.0.13/32}]'"},
+		{"another VPC", "127.12.0.9", "g-001", 0, "g-001/0001", "route", false, ""},
+		{"a port where nothing listens", "172.31.9.9", "127.10.0.13", 11212, "m/0001", "route egress ingress", false,
+			"aws ec2 authorize-security-group-ingress --region us-east-1 --group-id sg-default --ip-permissions IpProtocol=tcp,FromPort=11212,ToPort=11212,IpRanges='[{CidrIp=172.31.9.9/32}]'"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e, err := c.Explain(t.Context(), tc.from, tc.to, tc.port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var nodes, gates []string
+			for _, n := range e.Nodes {
+				nodes = append(nodes, n.Node)
+			}
+			first := e.Nodes[0]
+			for i, g := range first.Gates {
+				text := g.Name
+				if len(g.Rules) > 0 {
+					text += fmt.Sprint(g.Rules)
+				}
+				gates = append(gates, text)
+				if want := tc.allowed || i < len(first.Gates)-1; g.Pass != want || g.Text == "" {
+					t.Errorf("gate %+v, want %v", g, want)
+				}
+			}
+			if strings.Join(nodes, " ") != tc.nodes || strings.Join(gates, " ") != tc.gates || first.Allowed != tc.allowed || first.Open != tc.open {
+				t.Errorf("nodes %q, gates %q, %+v", nodes, gates, first)
+			}
+			if e.VPC != "vpc-a" || e.TLS != "required" || e.Auth != "off" {
+				t.Errorf("%+v", e)
+			}
+			if warned := len(e.Warnings) == 1; warned != strings.HasPrefix(tc.nodes, "m/") {
+				t.Errorf("warnings %q", e.Warnings)
+			}
+		})
+	}
+	err := d.store.Update(t.Context(), func(tx *store.Tx) error { resource.Attachments.Delete(tx, "us-east-1/vpc-a"); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := c.Explain(t.Context(), "127.0.0.1", "g-001", 0)
+	if err != nil || e.Source != "" || e.Nodes[0].Allowed || e.Nodes[0].Open != "larder attach vpc-a" {
+		t.Errorf("a host that is not in the VPC: %+v, %v", e, err)
+	}
+	for _, tc := range []struct {
+		from, to, code string
+		status         int
+	}{
+		{"somewhere", "g", "ValidationError", http.StatusBadRequest},
+		{"127.0.0.1", "nothing", "NotFound", http.StatusNotFound},
+	} {
+		_, err := c.Explain(t.Context(), tc.from, tc.to, 0)
+		refused(t, err, tc.code, tc.status)
+	}
+}
