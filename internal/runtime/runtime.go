@@ -69,6 +69,9 @@ type Node struct {
 	// HoldWrites makes clients of a primary that write wait, until it is a replica or
 	// HoldWrites is off again, but for HoldLimit at most.
 	HoldWrites bool
+	// Watched: a primary that a replica can take over from. If it hangs, its process is
+	// ended.
+	Watched bool
 	// Settings can be changed while the engine runs, StartSettings are only read
 	// when it starts. Names and values as in the engine's configuration file
 	// (Memcached: long option names of package engine/memcached).

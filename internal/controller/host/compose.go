@@ -75,7 +75,7 @@ func (c *composer) node(n *resource.Node) {
 		VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
 		Replication: c.replication(n),
 		Settings:    n.Spec.Settings, StartSettings: n.Spec.StartSettings,
-		Auth: c.auth(n), HoldWrites: n.Spec.HoldWrites,
+		Auth: c.auth(n), HoldWrites: n.Spec.HoldWrites, Watched: n.Spec.Watched,
 	}
 	if n.Spec.ReplicaOf != "" {
 		out.Primary = &core.Endpoint{}

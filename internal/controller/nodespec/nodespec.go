@@ -24,6 +24,8 @@ type Want struct {
 	ReplicaOf string
 	// HoldWrites makes writing clients wait.
 	HoldWrites bool
+	// Watched has a process that hangs ended.
+	Watched bool
 	Directives Directives
 	Auth       resource.NodeAuth
 	// Reboots is how many reboots were asked for so far.
@@ -62,7 +64,8 @@ func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 // apply sets what a running process can take over.
 func apply(s *resource.NodeSpec, w Want) {
 	s.Engine, s.Endpoint, s.TLS = w.Engine, w.Endpoint, w.TLS
-	s.ReplicaOf, s.HoldWrites, s.Settings, s.Auth = w.ReplicaOf, w.HoldWrites, w.Directives.Live, w.Auth
+	s.ReplicaOf, s.HoldWrites, s.Watched = w.ReplicaOf, w.HoldWrites, w.Watched
+	s.Settings, s.Auth = w.Directives.Live, w.Auth
 }
 
 // Removed is the spec of a node that shall go.
@@ -95,6 +98,8 @@ func Diff(a, b resource.NodeSpec) []string {
 	}
 	add(!a.HoldWrites && b.HoldWrites, "hold writes")
 	add(a.HoldWrites && !b.HoldWrites, "let writes go on")
+	add(!a.Watched && b.Watched, "watched")
+	add(a.Watched && !b.Watched, "not watched")
 	add(a.Engine != b.Engine || a.Version != b.Version, "%s %s", b.Engine, b.Version)
 	add(!EqualEndpoints(a.Endpoint, b.Endpoint), "endpoint %s", b.Endpoint.Advertised)
 	add(a.TLS != b.TLS, "tls %q", b.TLS)

@@ -128,6 +128,7 @@ func (p *pass) member(m *member) {
 		want.ReplicaOf = p.source.key()
 	}
 	want.HoldWrites = m == p.source && p.hold
+	want.Watched = m == p.source && m == p.primary && p.Group.Spec.AutomaticFailover
 	switch {
 	case m.node == nil && (m.Problem != "" || !p.Certified):
 	case m.node == nil:

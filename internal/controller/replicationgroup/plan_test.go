@@ -35,7 +35,7 @@ func settled(t *testing.T) *World {
 		}
 		slot := c.Spec.Nodes[0]
 		want := cluster.Want(slot, nodespec.Auth(g.Spec.Auth, g.UID), g.Spec.TLS, true)
-		want.ReplicaOf = source
+		want.ReplicaOf, want.Watched = source, source == ""
 		n := &resource.Node{Region: c.Region, ClusterID: c.ID, ID: slot.ID, UID: c.ID, Spec: nodespec.First(want)}
 		n.Status = resource.NodeStatus{
 			Phase: resource.NodeRunning, Incarnation: 1, Generation: 1, Role: rolePrimary, Started: core.Ptr(now),
@@ -134,8 +134,8 @@ cluster us-east-1/rg-003: node 0001 creating, parameter group default.redis7, pa
 		{
 			name: "primary lost, most advanced wins",
 			edit: func(w *World) { exit(w.node(1), w.Now); w.Offsets = map[string]int64{n2: 9, n3: 10} },
-			want: `node us-east-1/rg-003/0001: primary
-node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001
+			want: `node us-east-1/rg-003/0001: primary, watched
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001
 node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001
@@ -148,8 +148,8 @@ group us-east-1/rg: primary rg-003, failover from "rg-001"`,
 				w.Members[1].Record.Spec.Nodes[0].Zone = w.Members[0].Record.Spec.Nodes[0].Zone
 				w.Offsets = map[string]int64{n2: 10, n3: 10}
 			},
-			want: `node us-east-1/rg-003/0001: primary
-node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001
+			want: `node us-east-1/rg-003/0001: primary, watched
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001
 node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001
@@ -162,8 +162,8 @@ group us-east-1/rg: primary rg-003, failover from "rg-001"`,
 				w.node(1).Status.Started, w.node(1).Spec.QuickExits = core.Ptr(w.Now), 3
 				w.Offsets = map[string]int64{n2: 10, n3: 10}
 			},
-			want: `node us-east-1/rg-002/0001: primary
-node us-east-1/rg-001/0001: replica of us-east-1/rg-002/0001
+			want: `node us-east-1/rg-002/0001: primary, watched
+node us-east-1/rg-001/0001: replica of us-east-1/rg-002/0001, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001
 node us-east-1/rg-003/0001: replica of us-east-1/rg-002/0001
@@ -178,7 +178,7 @@ group us-east-1/rg: primary rg-002, failover from "rg-001"`,
 				w.Offsets = map[string]int64{n2: 9, n3: 10}
 			},
 			want: `node us-east-1/rg-003/0001: primary
-node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-003/0001, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001
 node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001`,
@@ -191,6 +191,7 @@ node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001`,
 				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
 			},
 			want: `node us-east-1/rg-003/0001: hold writes
+node us-east-1/rg-001/0001: not watched
 group us-east-1/rg: handover on`,
 			wait: handoverLimit,
 		},
@@ -216,7 +217,8 @@ group us-east-1/rg: handover off`,
 				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
 				held(w, 3, handoverLimit)
 			},
-			want: `node us-east-1/rg-003/0001: let writes go on`,
+			want: `node us-east-1/rg-003/0001: let writes go on
+node us-east-1/rg-001/0001: not watched`,
 			wait: handoverPause - handoverLimit,
 		},
 		{
@@ -274,8 +276,8 @@ group us-east-1/rg: handover on`,
 				held(w, 1, time.Second)
 				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 10}
 			},
-			want: `node us-east-1/rg-003/0001: primary
-node us-east-1/rg-001/0001: replica of us-east-1/rg-003/0001, let writes go on
+			want: `node us-east-1/rg-003/0001: primary, watched
+node us-east-1/rg-001/0001: replica of us-east-1/rg-003/0001, let writes go on, not watched
 node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001
 group us-east-1/rg: primary rg-003, failover from "rg-001", handover off`,
 		},
@@ -299,8 +301,8 @@ group us-east-1/rg: handover off`,
 				exit(w.node(1), w.Now)
 				w.Offsets = map[string]int64{n2: 9, n3: 8}
 			},
-			want: `node us-east-1/rg-002/0001: primary
-node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-002/0001, let writes go on
+			want: `node us-east-1/rg-002/0001: primary, watched
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-002/0001, let writes go on, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001
 node us-east-1/rg-003/0001: replica of us-east-1/rg-002/0001
@@ -322,8 +324,8 @@ group us-east-1/rg: primary rg-002, failover from "rg-001", handover off`,
 				w.node(1).Status.Phase, w.node(1).Status.Message = resource.NodeFailed, "no such file"
 				w.Offsets = map[string]int64{n2: 9, n3: 8}
 			},
-			want: `node us-east-1/rg-002/0001: primary
-node us-east-1/rg-001/0001: replica of us-east-1/rg-002/0001
+			want: `node us-east-1/rg-002/0001: primary, watched
+node us-east-1/rg-001/0001: replica of us-east-1/rg-002/0001, not watched
 cluster us-east-1/rg-001: failure "cache node 0001: no such file"
 node us-east-1/rg-003/0001: replica of us-east-1/rg-002/0001
 group us-east-1/rg: primary rg-002, failover from "rg-001", failure "rg-001: cache node 0001: no such file"`,
@@ -378,7 +380,7 @@ remove node us-east-1/rg-003/0001`,
 				w.Offsets = map[string]int64{n2: 9}
 			},
 			want: `node us-east-1/rg-002/0001: primary
-node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-002/0001
+node us-east-1/rg-001/0001: incarnation 2, replica of us-east-1/rg-002/0001, not watched
 cluster us-east-1/rg-001: node 0001 rebooting, recovering [0001]
 event cache-cluster rg-001: Recovering cache nodes 0001`,
 		},

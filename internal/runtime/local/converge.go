@@ -51,6 +51,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		}
 	}
 	n.complete(want)
+	n.watch(want)
 	n.report(n.phase())
 	return n.lookAt.Sub(n.rt.cfg.Clock.Now())
 }

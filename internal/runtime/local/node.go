@@ -77,7 +77,8 @@ type node struct {
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
-	logFrom  int64 // size of the log when the process was started
+	logFrom  int64  // size of the log when the process was started
+	unwatch  func() // ends the watch over the process; nil: there is none
 }
 
 // question asks for the engine's state at once.
@@ -253,6 +254,7 @@ func (n *node) noticeExit() {
 	pid, status := n.proc.pid, n.proc.status
 	intended := !n.stopping.IsZero()
 	n.hangUp()
+	n.unwatched()
 	n.proc.release()
 	n.proc, n.state, n.stopping, n.fenced = nil, engine.State{}, time.Time{}, core.Secret{}
 	n.rt.net.dropBackend(n.id, n.uid)

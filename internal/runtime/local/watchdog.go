@@ -1,0 +1,160 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+const (
+	// watchInterval is how often a watched engine is asked for a sign of life.
+	watchInterval = 100 * time.Millisecond
+	// watchMisses is for how many intervals in a row it may show none. They are
+	// counted one by one, so that a pause of the whole host counts as one.
+	watchMisses = 5
+)
+
+// watchdog ends an engine that hangs, since a replica can take over only from one
+// that is gone. An engine that does not answer may be busy, with a script or with
+// the host's other work: it hangs if it is stopped, or if it neither has used nor
+// waits for the processor all the time.
+type watchdog struct {
+	id   string
+	proc *process
+	// open connects to the engine.
+	open  func(context.Context) (engine.Session, error)
+	clock core.Clock
+	log   *slog.Logger
+
+	session engine.Session
+	// replicas are those connected when the engine answered last.
+	replicas int
+}
+
+// watch has the engine watched, or not any more.
+func (n *node) watch(want *runtime.Node) {
+	if want.Watched == (n.unwatch != nil) {
+		return
+	}
+	if !want.Watched {
+		n.unwatched()
+		return
+	}
+	ctx, cancel := context.WithCancel(n.rt.ctx)
+	n.unwatch = cancel
+	w := &watchdog{
+		id: n.id, proc: n.proc, clock: n.rt.cfg.Clock, log: n.log,
+		open: func(ctx context.Context) (engine.Session, error) { return n.driver.Open(ctx, n.socket, want) },
+	}
+	n.rt.actors.Go(func() { w.run(ctx) })
+}
+
+func (n *node) unwatched() {
+	if n.unwatch != nil {
+		n.unwatch()
+		n.unwatch = nil
+	}
+}
+
+// run watches until ctx or the process ends.
+func (w *watchdog) run(ctx context.Context) {
+	defer w.close()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.proc.exited:
+			return
+		case <-w.clock.After(watchInterval):
+		}
+		if w.hangs(ctx) && w.replicas > 0 && ctx.Err() == nil {
+			w.log.Error("engine hangs and is ended, so that a replica takes over", "node", w.id, "pid", w.proc.pid)
+			w.proc.kill()
+		}
+	}
+}
+
+func (w *watchdog) close() {
+	if w.session != nil {
+		_ = w.session.Close()
+		w.session = nil
+	}
+}
+
+// hangs asks the engine and reports whether it shows no sign of life.
+func (w *watchdog) hangs(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	answered := make(chan struct{})
+	go func() { defer close(answered); w.ask(ctx) }()
+	defer func() { cancel(); <-answered }() // the session is for one at a time
+	begin := lifeOf(w.proc.pid)
+	for range watchMisses {
+		select {
+		case <-answered:
+			return false
+		case <-w.proc.exited:
+			return false
+		case <-w.clock.After(watchInterval):
+		}
+		if now := lifeOf(w.proc.pid); now.runs || !now.stopped && now != begin {
+			return false
+		}
+	}
+	return true
+}
+
+// ask returns once the engine has answered, whatever that is.
+func (w *watchdog) ask(ctx context.Context) {
+	if w.session == nil {
+		s, err := w.open(ctx)
+		if err != nil {
+			return
+		}
+		w.session = s
+	}
+	state, err := w.session.Observe(ctx)
+	switch {
+	case err == nil:
+		w.replicas = state.Replicas
+	case !errors.Is(err, engine.ErrBusy):
+		w.close()
+	}
+}
+
+// life is what tells whether a process does anything.
+type life struct {
+	// stopped by a signal or a debugger.
+	stopped bool
+	// runs or waits for the processor.
+	runs bool
+	// used is the time on the processor in clock ticks.
+	used uint64
+}
+
+// lifeOf reads state and times from /proc/PID/stat; see startTime.
+func lifeOf(pid int) (l life) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return l
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 13 {
+		return l
+	}
+	l.stopped = fields[0] == "T" || fields[0] == "t"
+	l.runs = fields[0] == "R"
+	for _, f := range fields[11:13] {
+		v, _ := strconv.ParseUint(f, 10, 64)
+		l.used += v
+	}
+	return l
+}
