@@ -25,7 +25,7 @@ type Want struct {
 	// HoldWrites makes writing clients wait.
 	HoldWrites bool
 	// Watched has a process that hangs ended.
-	Watched bool
+	Watched    bool
 	Directives Directives
 	Auth       resource.NodeAuth
 	// Reboots is how many reboots were asked for so far.
