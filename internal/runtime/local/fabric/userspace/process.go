@@ -302,11 +302,29 @@ func Stop(ctx context.Context, runDir string) error {
 		}
 		if err := c.Stop(ctx); err != nil {
 			failures = append(failures, err)
+		} else {
+			awaitEnd(c.PID())
 		}
 		c.Close()
 		reap(c.PID())
 	}
 	return errors.Join(failures...)
+}
+
+// awaitEnd waits for the end of a process that has hung up and is about to exit:
+// who looks for what is left must find nothing.
+func awaitEnd(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(helloTime.Milliseconds()))
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 func token() string {
