@@ -110,7 +110,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, Config{HandshakeTimeout: 200 * time.Millisecond, Loops: 1})
+			r := newRig(t, Config{HandshakeTimeout: time.Second, Loops: 1})
 			fd, addr := r.listen()
 			r.apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: []Backend{r.engine(named('x'))}, Mode: tc.mode, TLS: server}})
 			stuck := r.dial(addr)
@@ -119,7 +119,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			}
 			ask(t, tlsClient(r.dial(addr), client))
 			if !tc.ends {
-				time.Sleep(400 * time.Millisecond)
+				time.Sleep(1200 * time.Millisecond)
 				ask(t, stuck)
 				return
 			}
