@@ -84,6 +84,13 @@ func (o Observation) Status() (resource.CacheClusterStatus, []string) {
 	ready, events := o.nodes(&s)
 	events = append(events, o.parameters(&s)...)
 	s.Failure = o.failure()
+	if s.Failure == "" && !ready {
+		// Another attempt is no success yet.
+		s.Failure = o.Cluster.Status.Failure
+	}
+	if s.Failure != "" && o.Cluster.Status.Failure == "" {
+		events = append(events, o.failureEvent(s))
+	}
 	if ready && len(o.Leaving) == 0 && s.Failure == "" {
 		s.ObservedGeneration = o.Cluster.Generation
 		if s.Available == nil {
@@ -208,6 +215,13 @@ func (o Observation) parameters(s *resource.CacheClusterStatus) (events []string
 		s.ParameterApplyStatus = ParametersPendingReboot
 	}
 	return events
+}
+
+func (o Observation) failureEvent(s resource.CacheClusterStatus) string {
+	if s.Available == nil {
+		return "Failed to create the cache cluster: " + s.Failure
+	}
+	return "The cache cluster cannot run as wanted: " + s.Failure
 }
 
 func (o Observation) failure() string {

@@ -327,6 +327,7 @@ group us-east-1/rg: primary rg-002, failover from "rg-001", handover off`,
 			want: `node us-east-1/rg-002/0001: primary, watched
 node us-east-1/rg-001/0001: replica of us-east-1/rg-002/0001, not watched
 cluster us-east-1/rg-001: failure "cache node 0001: no such file"
+event cache-cluster rg-001: The cache cluster cannot run as wanted: cache node 0001: no such file
 node us-east-1/rg-003/0001: replica of us-east-1/rg-002/0001
 group us-east-1/rg: primary rg-002, failover from "rg-001", failure "rg-001: cache node 0001: no such file"`,
 		},
