@@ -113,7 +113,7 @@ func deployed(ctx context.Context, fn func(*harness.Deployment) error, args ...s
 			return err
 		}
 		err = fn(d)
-		if err != nil && d.Output() != "" {
+		if err != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w\n\nthe server's last words:\n%s", err, d.Output())
 		}
 		return errors.Join(err, d.Close())

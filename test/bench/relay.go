@@ -157,7 +157,7 @@ func relayThroughput(ctx context.Context, b *bench) ([]line, error) {
 		}
 	}
 	err := withPaths(ctx, func(p paths) error {
-		for range b.rounds(9, 1) {
+		for range b.rounds(5, 1) {
 			for _, c := range cells {
 				cpu, err := p.pair(ctx, c.load, c.secure, c.tests)
 				if err != nil {
