@@ -169,7 +169,9 @@ func (p *pass) member(m *member) {
 // long as another stands in for the primary, nobody does.
 func (p *pass) linked(m *member) bool {
 	s := m.node.Status
-	if p.source != p.primary {
+	// Without its certificate a node keeps the mode it has, which is not what is
+	// wanted.
+	if p.source != p.primary || !p.Certified {
 		return false
 	}
 	if m == p.source {

@@ -351,7 +351,10 @@ event cache-cluster rg-003: Recovering cache nodes 0001`,
 		},
 		{
 			name: "TLS waits for its certificate",
-			edit: func(w *World) { w.Group.Spec.TLS, w.Certified = resource.TLSPreferred, false },
+			edit: func(w *World) {
+				w.Group.Spec.TLS, w.Certified = resource.TLSPreferred, false
+				w.Group.Generation++ // nothing of which is observed yet
+			},
 		},
 		{
 			name: "TLS",
