@@ -5,6 +5,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/controller/certificate"
 	"github.com/larder-cache/larder/internal/controller/host"
+	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
 	"github.com/larder-cache/larder/internal/runtime/local/fabric/userspace"
 )
@@ -25,11 +26,16 @@ func (s *server) openRuntime(ctx context.Context, undo *undo) error {
 	if err != nil {
 		return err
 	}
+	carried, err := relay.Capacity()
+	if err != nil {
+		return err
+	}
 	s.runtime, err = local.New(ctx, local.Config{
 		DataDir: s.cfg.DataDir, RunDir: s.cfg.RunDir,
 		Choose: s.choose, Fabric: fabric,
-		NodeCA: certificate.NodeIssuer{Authority: nodeCA, Clock: s.clock},
-		Clock:  s.clock, Log: s.io.Log, Ephemeral: s.cfg.Ephemeral,
+		NodeCA:     certificate.NodeIssuer{Authority: nodeCA, Clock: s.clock},
+		MaxClients: carried,
+		Clock:      s.clock, Log: s.io.Log, Ephemeral: s.cfg.Ephemeral,
 	})
 	if err != nil {
 		_ = fabric.Close()

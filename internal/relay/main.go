@@ -47,7 +47,10 @@ func Main(ctx context.Context, o Options) error {
 	if err := o.fill(); err != nil {
 		return err
 	}
-	files, err := raiseFileLimit()
+	if err := raiseFileLimit(); err != nil {
+		return err
+	}
+	limit, refused, err := capacity()
 	if err != nil {
 		return err
 	}
@@ -56,8 +59,6 @@ func Main(ctx context.Context, o Options) error {
 		return err
 	}
 	defer ln.Close() // removes the file
-	refused := min(maxHeld, files/16)
-	limit := (files - reservedFiles - refused) / 2
 	sp, err := splice.New(splice.Config{MaxConns: limit, MaxHeld: refused, Clock: o.Clock, Log: o.Log})
 	if err != nil {
 		return fmt.Errorf("start relay: %w", err)
@@ -97,18 +98,36 @@ func (o *Options) fill() error {
 	return nil
 }
 
-// raiseFileLimit raises the limit of open files as far as it goes.
-func raiseFileLimit() (int, error) {
+// Capacity is how many client connections a relay carries at once, over all
+// nodes: each takes two of the open files that its process may have.
+func Capacity() (int, error) {
+	limit, _, err := capacity()
+	return limit, err
+}
+
+// capacity is also how many refused clients are held.
+func capacity() (limit, refused int, err error) {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return 0, fmt.Errorf("read limit of open files: %w", err)
+		return 0, 0, fmt.Errorf("read limit of open files: %w", err)
+	}
+	const sane = 1 << 20
+	files := int(min(r.Max, sane))
+	refused = min(maxHeld, files/16)
+	return (files - reservedFiles - refused) / 2, refused, nil
+}
+
+// raiseFileLimit raises the limit of open files as far as it goes.
+func raiseFileLimit() error {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return fmt.Errorf("read limit of open files: %w", err)
 	}
 	r.Cur = r.Max
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return 0, fmt.Errorf("raise limit of open files: %w", err)
+		return fmt.Errorf("raise limit of open files: %w", err)
 	}
-	const sane = 1 << 20
-	return int(min(r.Cur, sane)), nil
+	return nil
 }
 
 func listenControl(path string) (*net.UnixListener, error) {

@@ -47,8 +47,11 @@ type Config struct {
 	Choose func(engine, version string) (engine.Binary, error)
 	Fabric Fabric
 	NodeCA NodeCA
-	Clock  core.Clock
-	Log    *slog.Logger
+	// MaxClients is how many client connections the fabric carries at once, over
+	// all nodes; 0 means that it sets no limit.
+	MaxClients int
+	Clock      core.Clock
+	Log        *slog.Logger
 	// Ephemeral makes Close stop the engines and the fabric too.
 	Ephemeral bool
 }

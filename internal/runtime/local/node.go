@@ -305,6 +305,9 @@ func (n *node) report(phase string) {
 	if n.proc != nil {
 		r.PID = n.proc.pid
 		r.Role, r.LinkUp, r.MaxClients = n.state.Role, n.state.LinkUp, n.state.MaxClients
+		if most := n.rt.cfg.MaxClients; most > 0 {
+			r.MaxClients = min(r.MaxClients, most)
+		}
 		reached, trouble := n.rt.net.reached(n.served, n.id)
 		r.LoginServed = reached && !n.fenced.IsZero()
 		r.Message = sentences(append([]string{n.trouble, trouble}, n.refused...))
