@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 
@@ -112,6 +113,10 @@ func serveRecords(ctx context.Context, st *store.Store, dir string) (*elasticach
 	server.Start()
 	return elasticache.New(elasticache.Options{
 		Region: region, BaseEndpoint: &server.URL,
+		// On a busy machine the SDK may close a request that its transport has just
+		// sent, and loses the answer by it; the long pause before it asks again would be all
+		// that is measured.
+		Retryer: retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond),
 		Credentials: credentials.NewStaticCredentialsProvider(root.ID, secret.Reveal(), ""),
 	}), server.Close, nil
 }
