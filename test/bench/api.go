@@ -116,7 +116,7 @@ func serveRecords(ctx context.Context, st *store.Store, dir string) (*elasticach
 		// On a busy machine the SDK may close a request that its transport has just
 		// sent, and loses the answer by it; the long pause before it asks again would be all
 		// that is measured.
-		Retryer: retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond),
+		Retryer:     retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond),
 		Credentials: credentials.NewStaticCredentialsProvider(root.ID, secret.Reveal(), ""),
 	}), server.Close, nil
 }
