@@ -123,8 +123,6 @@ type Endpoint struct {
 	// that follow the writer.
 	CutRemoved bool
 	TLS        TLS
-	// Login: see Auth.Login.
-	Login core.Secret
 }
 
 // Phases of a node's process; they are those of resource.NodeStatus.
