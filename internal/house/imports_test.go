@@ -32,6 +32,8 @@ var layers = []layer{
 		reason: "what versions and parameters there are is knowledge, not state: it is pure"},
 	{packages: []string{"network"}, only: []string{"core"},
 		reason: "a policy is a value: whoever enforces it may be anywhere"},
+	{packages: []string{"netns"}, only: []string{"core"},
+		reason: "a namespace is the kernel's: it knows nothing of what runs inside"},
 	{packages: []string{"resource"}, only: []string{"core", "store"},
 		reason: "what is stored must not depend on who reads it"},
 	{packages: []string{"store", "seal", "pki", "config"}, only: []string{"core", "store"},
