@@ -1,6 +1,10 @@
 package network
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // Guard is a policy in the form of whatever enforces it: where the clients of
 // each VPC come from, and who may connect to each node. What it does not name
@@ -8,8 +12,82 @@ import "net/netip"
 type Guard struct {
 	// Windows are by VPC id.
 	Windows map[string]Window `json:",omitempty"`
-	// Filters are by node.
-	Filters map[string]Filter `json:",omitempty"`
+	// Nodes say by node which of Filters is the node's: of a hundred nodes in one
+	// group all have the same, which names all of the group's members.
+	Nodes   map[string]int `json:",omitempty"`
+	Filters []Filter       `json:",omitempty"`
+}
+
+// Target is a node that a guard protects: a port of an address of a VPC.
+type Target struct {
+	Node, VPC string
+	Address   netip.Addr
+	Port      int
+}
+
+// Guard is the policy for TCP to nodes. Equal filters are in it once.
+func (p *Policy) Guard(windows map[string]Window, targets []Target) Guard {
+	g := Guard{Windows: windows, Nodes: make(map[string]int, len(targets))}
+	known := map[ingressKey][]int{}
+	for _, t := range targets {
+		if _, twice := g.Nodes[t.Node]; !twice {
+			g.Nodes[t.Node] = g.add(p, t, known)
+		}
+	}
+	return g
+}
+
+// ingressKey is all that a filter depends on but for sources that are denied.
+type ingressKey struct {
+	vpc, groups string
+	port        int
+}
+
+// add gives the place of a target's filter. known are the places by key; most keys
+// have one.
+func (g *Guard) add(p *Policy, t Target, known map[ingressKey][]int) int {
+	key := ingressKey{t.VPC, p.groupIDs(t.VPC, t.Address), t.Port}
+	v := p.vpcs[t.VPC]
+	places := known[key]
+	if len(places) > 0 && (v == nil || len(v.bound) == 0) {
+		return places[0]
+	}
+	f := p.Ingress(t.VPC, t.Address, TCP, t.Port)
+	for _, n := range places {
+		if slices.Equal(g.Filters[n].Deny, f.Deny) {
+			return n
+		}
+	}
+	g.Filters = append(g.Filters, f)
+	known[key] = append(places, len(g.Filters)-1)
+	return len(g.Filters) - 1
+}
+
+// groupIDs names the groups of an address; those of different addresses are never
+// mistaken for each other.
+func (p *Policy) groupIDs(vpc string, address netip.Addr) string {
+	v := p.vpcs[vpc]
+	if v == nil {
+		return ""
+	}
+	i, ok := v.interfaces[address]
+	if !ok {
+		return ""
+	}
+	names := append(i.names(), "in") // not even the one in no group for none
+	if address.Is6() {
+		names = append(names, "v6")
+	}
+	return strings.Join(names, " ")
+}
+
+// Filter is who may connect to a node; ok is false for one that is not known.
+func (g Guard) Filter(node string) (f Filter, ok bool) {
+	n, ok := g.Nodes[node]
+	if !ok || n < 0 || n >= len(g.Filters) {
+		return Filter{}, ok
+	}
+	return g.Filters[n], true
 }
 
 // Source is the address in a VPC that a peer is, or the zero address: then it is
@@ -20,7 +98,8 @@ func (g Guard) Source(vpc string, peer netip.Addr) netip.Addr {
 
 // Admits decides whether an address of a node's VPC may connect to the node.
 func (g Guard) Admits(node string, source netip.Addr) bool {
-	return source.IsValid() && g.Filters[node].Admits(source)
+	f, _ := g.Filter(node)
+	return source.IsValid() && f.Admits(source)
 }
 
 // Window is how a VPC appears on a host whose interfaces do not have its

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -109,6 +110,12 @@ func TestPolicyAgainstOracle(t *testing.T) {
 func compare(t *testing.T, w World, p *Policy, i Interface, protocol Protocol, port int) (allowed, refused int) {
 	t.Helper()
 	filter := p.Ingress(i.VPC, i.Addresses[0], protocol, port)
+	if protocol == TCP {
+		shared, _ := guardOf(w, p, port).Filter(i.ID)
+		if !reflect.DeepEqual(shared, filter) {
+			t.Errorf("%s, port %d: the guard has %v, not %v", i.ID, port, shared, filter)
+		}
+	}
 	for n := range 34 {
 		f := Flow{Protocol: protocol, SourceVPC: i.VPC, Source: netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), VPC: i.VPC, Destination: i.Addresses[0], Port: port}
 		want := oracle(w, f)
@@ -125,6 +132,15 @@ func compare(t *testing.T, w World, p *Policy, i Interface, protocol Protocol, p
 		}
 	}
 	return allowed, refused
+}
+
+// guardOf protects a port of every interface.
+func guardOf(w World, p *Policy, port int) Guard {
+	var targets []Target
+	for _, i := range w.Interfaces {
+		targets = append(targets, Target{Node: i.ID, VPC: i.VPC, Address: i.Addresses[0], Port: port})
+	}
+	return p.Guard(nil, targets)
 }
 
 // FuzzFilter holds the two forms of a policy against each other where worlds are

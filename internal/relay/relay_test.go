@@ -107,7 +107,8 @@ func echoEngine(t *testing.T) string {
 func everyone() Access {
 	return Access{Guard: network.Guard{
 		Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4")}},
-		Filters: map[string]network.Filter{"n": {Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
+		Nodes:   map[string]int{"n": 0},
+		Filters: []network.Filter{{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
 	}}
 }
 

@@ -41,9 +41,11 @@ type Document struct {
 	// reported: a report with PhaseGone comes for each, also for one that never
 	// ran here.
 	Removed []string
-	// Guard is who may connect: Windows by Endpoint.Network, Filters by Node.ID. A
-	// node that is not in it is reached by nobody.
-	Guard network.Guard
+	// World is what decides who may connect. An endpoint or node whose VPC address
+	// is no interface in it is reached by nobody.
+	World network.World
+	// Windows say where the clients of each VPC come from, by Endpoint.Network.
+	Windows map[string]network.Window
 }
 
 // Node is one engine process that shall run.

@@ -193,8 +193,7 @@ func TestWorld(t *testing.T) {
 				t.Errorf("%s: the node is in %q", name, i.VPC)
 				continue
 			}
-			filter := policy.Ingress(i.VPC, i.Addresses[0], network.TCP, 6379)
-			guard := network.Guard{Windows: windows, Filters: map[string]network.Filter{tc.node: filter}}
+			guard := policy.Guard(windows, []network.Target{{Node: tc.node, VPC: i.VPC, Address: i.Addresses[0], Port: 6379}})
 			if got := guard.Admits(tc.node, guard.Source(tc.vpc, netip.MustParseAddr(tc.peer))); got != tc.want {
 				t.Errorf("%s: %v", name, got)
 			}

@@ -9,13 +9,16 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// World is everything that a policy depends on, and the interface of each node in
-// it by the node's key.
+// World is everything that a policy depends on, in an order that does not change by
+// itself, and the interface of each node in it by the node's key.
 func World(r store.Reader) (network.World, map[string]network.Interface) {
 	var w network.World
-	nodes, regions := map[string]network.Interface{}, map[string]bool{}
+	nodes := map[string]network.Interface{}
+	var regions []string // sorted as the VPCs are, by their keys
 	for _, v := range resource.VPCs.List(r, "") {
-		regions[v.Region] = true
+		if n := len(regions); n == 0 || regions[n-1] != v.Region {
+			regions = append(regions, v.Region)
+		}
 		if cidr, err := netip.ParsePrefix(v.CIDR); err == nil {
 			w.VPCs = append(w.VPCs, network.VPC{ID: v.ID, CIDR: cidr})
 		}
@@ -30,7 +33,7 @@ func World(r store.Reader) (network.World, map[string]network.Interface) {
 			})
 		}
 	}
-	for region := range regions {
+	for _, region := range regions {
 		for _, n := range resource.NetworkInterfaces(r, region) {
 			address, err := netip.ParseAddr(n.Address)
 			if err != nil {

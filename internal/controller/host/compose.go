@@ -22,7 +22,8 @@ import (
 // but for the engines and the relay.
 func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 	c := &composer{reader: r, secrets: secrets, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
-	c.world, c.interfaces = topology.World(r)
+	c.doc.World, c.interfaces = topology.World(r)
+	c.doc.Windows = topology.Windows(r)
 	for _, cluster := range resource.CacheClusters.List(r, "") {
 		c.clusters[cluster.Region+"/"+cluster.ID] = cluster
 	}
@@ -48,7 +49,6 @@ func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 			c.configuration(key, cluster)
 		}
 	}
-	c.guard()
 	slices.SortFunc(c.doc.Endpoints, func(a, b runtime.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return &c.doc, c.err
 }
@@ -58,8 +58,7 @@ type composer struct {
 	secrets  Secrets
 	nodes    map[string]*resource.Node
 	clusters map[string]*resource.CacheCluster
-	// world is all that a policy depends on, interfaces are those of the nodes.
-	world      network.World
+	// interfaces are those of the nodes.
 	interfaces map[string]network.Interface
 	doc        runtime.Document
 	err        error
@@ -214,18 +213,6 @@ func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, no
 		out.TLS = tls
 	}
 	c.doc.Endpoints = append(c.doc.Endpoints, out)
-}
-
-// guard adds who may connect to each node.
-func (c *composer) guard() {
-	policy := network.Compile(c.world)
-	c.doc.Guard = network.Guard{Windows: topology.Windows(c.reader), Filters: map[string]network.Filter{}}
-	for i := range c.doc.Nodes {
-		n := &c.doc.Nodes[i]
-		if at, ok := c.interfaces[n.ID]; ok {
-			c.doc.Guard.Filters[n.ID] = policy.Ingress(at.VPC, at.Addresses[0], network.TCP, n.VPC.Port)
-		}
-	}
 }
 
 // tls is the mode of a node with the certificate of its owner.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -20,8 +21,17 @@ func TestRulesReachTheRuntime(t *testing.T) {
 	compose(t, l, nil)
 	l.Settle(t)
 	admitted := func() bool {
-		guard := l.Runtime.Document().Guard
-		return guard.Admits(key, guard.Source("vpc-1", netip.MustParseAddr("127.0.0.1")))
+		doc := l.Runtime.Document()
+		for _, n := range doc.Nodes {
+			if n.ID == key {
+				ok, _ := network.Compile(doc.World).Allows(network.Flow{
+					Protocol: network.TCP, SourceVPC: "vpc-1", Source: doc.Windows["vpc-1"].Source(netip.MustParseAddr("127.0.0.1")),
+					VPC: "vpc-1", Destination: netip.MustParseAddr(n.VPC.Address), Port: n.VPC.Port,
+				})
+				return ok
+			}
+		}
+		return false
 	}
 	if admitted() {
 		t.Error("the host is let in before any rule")
@@ -67,7 +77,7 @@ func TestRulesReachTheRuntime(t *testing.T) {
 		}
 	}
 	after := l.Runtime.Document()
-	if w := after.Guard.Windows["vpc-1"]; w.Loopback.String() != "127.10.0.0/16" || w.CIDR.String() != "172.31.0.0/16" {
+	if w := after.Windows["vpc-1"]; w.Loopback.String() != "127.10.0.0/16" || w.CIDR.String() != "172.31.0.0/16" {
 		t.Errorf("the window is %+v", w)
 	}
 	for _, e := range after.Endpoints {
@@ -75,7 +85,7 @@ func TestRulesReachTheRuntime(t *testing.T) {
 			t.Errorf("%s is in %q", e.ID, e.Network)
 		}
 	}
-	after.Guard, after.Revision = before.Guard, before.Revision
+	after.World, after.Windows, after.Revision = before.World, before.Windows, before.Revision
 	if !reflect.DeepEqual(after, before) {
 		t.Errorf("the document changed from\n%+v to\n%+v", before, after)
 	}

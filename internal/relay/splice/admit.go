@@ -30,7 +30,7 @@ func (l *loop) enforce(access *Access) {
 // knows reports whether the policy says anything of a backend: of a node that is
 // gone it does not, and then it is the node's end that ends its connections.
 func (l *loop) knows(b *backend) bool {
-	_, ok := l.access.Filters[b.node]
+	_, ok := l.access.Nodes[b.node]
 	return ok
 }
 

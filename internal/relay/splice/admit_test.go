@@ -52,9 +52,14 @@ func isReset(t *testing.T, c net.Conn) {
 // window is a policy for one VPC, 10.1.0.0/16 in the window 127.31.0.0/16, with the
 // host at 10.1.0.4.
 func window(refuseAfter time.Duration, filters map[string]network.Filter) Access {
-	return Access{RefuseAfter: refuseAfter, Guard: network.Guard{Filters: filters, Windows: map[string]network.Window{"": {
+	g := network.Guard{Nodes: map[string]int{}, Windows: map[string]network.Window{"": {
 		Loopback: netip.MustParsePrefix("127.31.0.0/16"), CIDR: netip.MustParsePrefix("10.1.0.0/16"), Host: netip.MustParseAddr("10.1.0.4"),
-	}}}}
+	}}}
+	for node, f := range filters {
+		g.Nodes[node] = len(g.Filters)
+		g.Filters = append(g.Filters, f)
+	}
+	return Access{RefuseAfter: refuseAfter, Guard: g}
 }
 
 func allow(sources ...string) network.Filter {
@@ -257,11 +262,13 @@ func TestRelayDecidesAsThePolicy(t *testing.T) {
 	for round := range 25 {
 		w := drawWorld(random, vpc)
 		p := network.Compile(w)
-		access := window(0, map[string]network.Filter{})
+		var targets []network.Target
 		for n, e := range engines {
-			access.Filters[e.Node] = p.Ingress(vpc.ID, member(n), network.TCP, int(at.Port()))
+			targets = append(targets, network.Target{Node: e.Node, VPC: vpc.ID, Address: member(n), Port: int(at.Port())})
 		}
-		access.Windows[""] = network.Window{Loopback: netip.MustParsePrefix("127.31.0.0/16"), CIDR: vpc.CIDR, Host: member(2)}
+		access := Access{Guard: p.Guard(map[string]network.Window{
+			"": {Loopback: netip.MustParsePrefix("127.31.0.0/16"), CIDR: vpc.CIDR, Host: member(2)},
+		}, targets)}
 		r.s.Apply([]Listener{{ID: "a", Sockets: []int{fd}, Backends: engines}}, access)
 		for n := range 17 {
 			source, dialled := member(n), fmt.Sprintf("127.31.0.%d", n+4)

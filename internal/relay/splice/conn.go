@@ -142,7 +142,8 @@ func (l *loop) dial(c *conn) error {
 func (l *loop) attach(c *conn, b *backend, fd int) {
 	c.engine.fd = fd
 	c.backend = b
-	c.untracked = l.access.Filters[b.node].Untracked
+	f, _ := l.access.Filter(b.node)
+	c.untracked = f.Untracked
 	b.conns.Add(1)
 	if err := l.watch(unix.EPOLL_CTL_ADD, fd, engineEvents, event(c.slot, c.gen, kindEngine)); err != nil {
 		l.refuse(c)

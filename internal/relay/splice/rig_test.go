@@ -53,12 +53,14 @@ func (r *rig) apply(listeners []Listener) { r.s.Apply(listeners, everyone(listen
 
 // everyone is a policy that admits all clients, tracked, to every backend.
 func everyone(listeners []Listener) Access {
-	a := Access{Guard: network.Guard{Filters: map[string]network.Filter{}, Windows: map[string]network.Window{
-		"": {Host: netip.MustParseAddr("10.0.0.4")},
-	}}}
+	a := Access{Guard: network.Guard{
+		Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4")}},
+		Filters: []network.Filter{{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}},
+		Nodes:   map[string]int{},
+	}}
 	for _, ls := range listeners {
 		for _, b := range ls.Backends {
-			a.Filters[b.Node] = network.Filter{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+			a.Nodes[b.Node] = 0
 		}
 	}
 	return a

@@ -59,7 +59,7 @@ type Listener struct {
 	MaxConns int
 }
 
-// Backend is an engine. Access.Filters says by its node who may connect.
+// Backend is an engine. Access says by its node who may connect.
 type Backend struct {
 	Node, Socket string
 	Login        core.Secret

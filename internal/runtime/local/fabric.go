@@ -11,28 +11,38 @@ import (
 // Fabric is the network in front of the engines: it listens on the endpoints'
 // addresses and carries clients to the engines' unix sockets.
 //
-// The endpoints given to Apply are always all of them, so that an endpoint left
-// out is taken away, and so is the guard. Apply may be repeated with what is in
-// force, and is called by one goroutine at a time.
+// What Apply is given is always the whole network, so that an endpoint left out is
+// taken away. Apply may be repeated with what is in force, and is called by one
+// goroutine at a time.
 type Fabric interface {
-	// Apply returns when the endpoints and the guard are in force: a connection
-	// accepted later is treated as they say. failed names the endpoints (by ID)
-	// which could not be brought about, with the reason, for example that the
-	// address is taken; the others are in force all the same. err means that
-	// nothing is known to be in force.
-	Apply(ctx context.Context, eps []Endpoint, guard policy.Guard) (failed map[string]error, err error)
+	// Apply returns when the network is in force: a connection accepted later is
+	// treated as it says. failed names the endpoints (by ID) which could not be
+	// brought about, with the reason, for example that the address is taken; the
+	// others are in force all the same. err means that nothing is known to be in
+	// force. The network must not be changed any more.
+	Apply(ctx context.Context, n Network) (failed map[string]error, err error)
 	// Shutdown takes every endpoint away and ends whatever serves them.
 	Shutdown(ctx context.Context) error
 	// Close lets go of the fabric and leaves the endpoints served.
 	Close() error
 }
 
+// Network is all that clients can reach, and who may.
+type Network struct {
+	Endpoints []Endpoint
+	// World and Windows are those of runtime.Document.
+	World   policy.World
+	Windows map[string]policy.Window
+}
+
 // Endpoint is one thing that clients connect to.
 type Endpoint struct {
 	// ID is runtime.Endpoint's.
 	ID string
-	// Network is the id of the VPC that clients are in: the guard's.
+	// Network is the id of the VPC that the endpoint and its clients are in.
 	Network string
+	// VPC is the endpoint's address there.
+	VPC core.Endpoint
 	// Listen are the addresses to listen on: the bound one, and the advertised
 	// one where it differs.
 	Listen []core.Endpoint
@@ -46,10 +56,12 @@ type Endpoint struct {
 	MaxConns int
 }
 
-// Backend is an engine that answers. The guard says who may connect to its node.
+// Backend is an engine that answers. Who may connect to its address in the VPC may
+// connect to it, through whatever endpoint.
 type Backend struct {
-	// Node is the runtime.Node's ID.
+	// Node is the runtime.Node's ID, VPC its address and port in Endpoint.Network.
 	Node string
+	VPC  core.Endpoint
 	// Socket is the path of the engine's unix socket.
 	Socket string
 	// Login, if set, is the password with which each new connection is logged in

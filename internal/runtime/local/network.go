@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -38,10 +39,12 @@ type network struct {
 	done    chan struct{}
 
 	mu        sync.Mutex
-	endpoints []runtime.Endpoint // nil before the first document
-	guard     policy.Guard
+	endpoints []runtime.Endpoint       // nil before the first document
+	nodes     map[string]core.Endpoint // VPC addresses by node id
+	world     policy.World
+	windows   map[string]policy.Window
 	backends  map[string]backend // by node id
-	version   int64              // of the three above
+	version   int64              // of all above
 	applied   int64              // the version that is in force
 	failed    map[string]string  // by node id: what keeps clients from it
 }
@@ -57,9 +60,22 @@ func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *n
 func (n *network) setDocument(doc *runtime.Document) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.endpoints == nil || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !reflect.DeepEqual(n.guard, doc.Guard) {
-		n.endpoints = append([]runtime.Endpoint{}, doc.Endpoints...)
-		n.guard = doc.Guard
+	nodes := make(map[string]core.Endpoint, len(doc.Nodes))
+	for i := range doc.Nodes {
+		nodes[doc.Nodes[i].ID] = doc.Nodes[i].VPC
+	}
+	changed := n.endpoints == nil
+	if changed || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !maps.Equal(n.nodes, nodes) {
+		n.endpoints, n.nodes, changed = append([]runtime.Endpoint{}, doc.Endpoints...), nodes, true
+	}
+	// What is equal is kept, so that a fabric sees at a glance that it is.
+	if !reflect.DeepEqual(n.world, doc.World) {
+		n.world, changed = doc.World, true
+	}
+	if !maps.Equal(n.windows, doc.Windows) {
+		n.windows, changed = doc.Windows, true
+	}
+	if changed {
 		n.bump()
 	}
 	return n.version
@@ -118,7 +134,7 @@ func (n *network) reached(version int64, node string) (ok bool, trouble string) 
 func (n *network) run(ctx context.Context) {
 	defer close(n.done)
 	var (
-		last  *view
+		last  *Network
 		wait  = fabricRetryFirst
 		retry <-chan time.Time
 	)
@@ -138,7 +154,7 @@ func (n *network) run(ctx context.Context) {
 			n.settle(version, nil, false)
 			continue
 		}
-		failed, err := n.fabric.Apply(ctx, next.endpoints, next.guard)
+		failed, err := n.fabric.Apply(ctx, *next)
 		retry = nil
 		if err != nil || len(failed) > 0 {
 			retry = n.clock.After(wait)
@@ -158,20 +174,14 @@ func (n *network) run(ctx context.Context) {
 	}
 }
 
-// view is what the fabric is told.
-type view struct {
-	endpoints []Endpoint
-	guard     policy.Guard
-}
-
-// compose is the fabric's view, with its version; not ok before there is a
-// document, since until then nothing may be taken away.
-func (n *network) compose() (v *view, version int64, ok bool) {
+// compose is what the fabric shall bring about, with its version; not ok before
+// there is a document, since until then nothing may be taken away.
+func (n *network) compose() (v *Network, version int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
-		ep := Endpoint{ID: e.ID, Network: e.Network, CutRemoved: e.CutRemoved, TLS: e.TLS}
+		ep := Endpoint{ID: e.ID, Network: e.Network, VPC: e.VPC, CutRemoved: e.CutRemoved, TLS: e.TLS}
 		ep.Listen = append(ep.Listen, e.Bound)
 		if !e.Advertised.IsZero() && e.Advertised != e.Bound {
 			ep.Listen = append(ep.Listen, e.Advertised)
@@ -181,14 +191,14 @@ func (n *network) compose() (v *view, version int64, ok bool) {
 			if !ok {
 				continue
 			}
-			ep.Backends = append(ep.Backends, Backend{Node: id, Socket: b.socket, Login: b.login})
+			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id], Socket: b.socket, Login: b.login})
 			if b.maxClients > 0 && (ep.MaxConns == 0 || b.maxClients < ep.MaxConns) {
 				ep.MaxConns = b.maxClients
 			}
 		}
 		eps = append(eps, ep)
 	}
-	return &view{eps, n.guard}, n.version, n.endpoints != nil
+	return &Network{Endpoints: eps, World: n.world, Windows: n.windows}, n.version, n.endpoints != nil
 }
 
 // byNode says the failures of endpoints for the nodes that the document has behind

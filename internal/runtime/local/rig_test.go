@@ -265,7 +265,7 @@ func exchange(t testing.TB, conn net.Conn, args ...string) string {
 type notes struct {
 	mu    sync.Mutex
 	eps   map[string]Endpoint
-	guard policy.Guard
+	world policy.World
 	calls int
 	fail  map[string]error
 	err   error
@@ -273,16 +273,16 @@ type notes struct {
 	ended bool
 }
 
-func (f *notes) Apply(_ context.Context, eps []Endpoint, guard policy.Guard) (map[string]error, error) {
+func (f *notes) Apply(_ context.Context, n Network) (map[string]error, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
 	if f.err != nil {
 		return nil, f.err
 	}
-	f.guard = guard
+	f.world = n.World
 	f.eps = make(map[string]Endpoint)
-	for _, e := range eps {
+	for _, e := range n.Endpoints {
 		f.eps[e.ID] = e
 	}
 	if f.hook != nil {

@@ -15,11 +15,10 @@ import (
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
 
-// guarded applies one endpoint with another policy.
-func guarded(t *testing.T, f *Fabric, ep local.Endpoint, filter network.Filter) {
+// guarded applies one endpoint with other rules.
+func guarded(t *testing.T, f *Fabric, ep local.Endpoint, rules ...network.Rule) {
 	t.Helper()
-	guard := network.Guard{Windows: everyone.Windows, Filters: map[string]network.Filter{"a": filter}}
-	if failed, err := f.Apply(context.Background(), []local.Endpoint{ep}, guard); err != nil || len(failed) > 0 {
+	if failed, err := f.Apply(context.Background(), guardedBy(rules, ep)); err != nil || len(failed) > 0 {
 		t.Fatalf("apply: %v, failed: %v", err, failed)
 	}
 }
@@ -50,22 +49,21 @@ func TestGuardChanges(t *testing.T) {
 	older := r.fabric("v1")
 	socket, _ := r.engine("redis-server")
 	ep := r.endpoint("node a", local.Backend{Node: "a", Socket: socket})
-	open := anywhere
-	open.Untracked = true
-	guarded(t, older, ep, open)
+	open := []network.Rule{anywhere, {ID: "out", Egress: true, Protocol: network.AnyProtocol, CIDR: anywhere.CIDR}}
+	guarded(t, older, ep, open...)
 	untracked := client(t, ep)
 	if err := ping(untracked); err != nil {
 		t.Fatal(err)
 	}
 	older.Close()
 	f := r.fabric("v2")
-	guarded(t, f, ep, open)
+	guarded(t, f, ep, open...)
 	tracked := client(t, ep)
 	guarded(t, f, ep, anywhere)
 	if err := errors.Join(ping(tracked), ping(untracked)); err != nil {
 		t.Error("admitted by both policies:", err)
 	}
-	guarded(t, f, ep, network.Filter{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+	guarded(t, f, ep, network.Rule{ID: "in", Protocol: network.AnyProtocol, CIDR: netip.MustParsePrefix("10.0.77.0/24")})
 	refused(t, "not admitted", ep)
 	if err := ping(tracked); err != nil {
 		t.Error("a tracked connection:", err)

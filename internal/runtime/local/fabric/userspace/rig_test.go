@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -115,13 +116,40 @@ func (r *rig) endpoint(id string, backends ...local.Backend) local.Endpoint {
 	return local.Endpoint{ID: id, Listen: []core.Endpoint{freePort(r.t)}, Backends: backends}
 }
 
-// everyone admits all clients to the engines of these tests.
-var everyone = network.Guard{
-	Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4"), CIDR: netip.MustParsePrefix("10.0.0.0/16"), Loopback: netip.MustParsePrefix("127.88.0.0/16")}},
-	Filters: map[string]network.Filter{"a": anywhere, "b": anywhere},
+// guardedBy is a network whose one group has the rules given; every backend is an
+// interface in it.
+func guardedBy(rules []network.Rule, eps ...local.Endpoint) local.Network {
+	cidr := netip.MustParsePrefix("10.0.0.0/16")
+	n := local.Network{
+		World: network.World{
+			VPCs:   []network.VPC{{CIDR: cidr}},
+			Groups: []network.Group{{ID: "g", Rules: rules}},
+		},
+		Windows: map[string]network.Window{"": {Host: netip.MustParseAddr("10.0.0.4"), CIDR: cidr, Loopback: netip.MustParsePrefix("127.88.0.0/16")}},
+	}
+	known := map[string]string{}
+	for _, ep := range eps {
+		ep.Backends = slices.Clone(ep.Backends)
+		for i, b := range ep.Backends {
+			if known[b.Node] == "" {
+				known[b.Node] = fmt.Sprintf("10.0.1.%d", len(known))
+				n.World.Interfaces = append(n.World.Interfaces, network.Interface{
+					ID: b.Node, Addresses: []netip.Addr{netip.MustParseAddr(known[b.Node])}, Groups: []string{"g"}, Passive: true,
+				})
+			}
+			ep.Backends[i].VPC = core.Endpoint{Address: known[b.Node], Port: 6379}
+		}
+		n.Endpoints = append(n.Endpoints, ep)
+	}
+	return n
 }
 
-var anywhere = network.Filter{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
+// anywhere admits everybody; such connections are tracked.
+var anywhere = network.Rule{ID: "in", Protocol: network.AnyProtocol, CIDR: netip.MustParsePrefix("0.0.0.0/0")}
+
+func everyone(eps ...local.Endpoint) local.Network {
+	return guardedBy([]network.Rule{anywhere}, eps...)
+}
 
 // last is the number of the last address given.
 var last atomic.Int32
@@ -141,7 +169,7 @@ func freePort(t testing.TB) core.Endpoint {
 // apply applies and fails the test unless all came about.
 func apply(t testing.TB, f *Fabric, eps ...local.Endpoint) {
 	t.Helper()
-	failed, err := f.Apply(context.Background(), eps, everyone)
+	failed, err := f.Apply(context.Background(), everyone(eps...))
 	if err != nil || len(failed) > 0 {
 		t.Fatalf("apply: %v, failed: %v", err, failed)
 	}

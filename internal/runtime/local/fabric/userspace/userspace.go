@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
-	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
@@ -60,6 +59,7 @@ type Fabric struct {
 	// sockets.
 	older []*process
 	// plan and access are what was asked for last; asked: something was.
+	rules  rules
 	plan   plan
 	access relay.Access
 	asked  bool
@@ -94,13 +94,13 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 }
 
 // Apply implements local.Fabric.
-func (f *Fabric) Apply(ctx context.Context, eps []local.Endpoint, guard network.Guard) (map[string]error, error) {
+func (f *Fabric) Apply(ctx context.Context, n local.Network) (map[string]error, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, errors.New("fabric is closed")
 	}
-	p, access := planFor(eps), relay.Access{Guard: guard, RefuseAfter: f.cfg.RefuseAfter}
+	p, access := planFor(n.Endpoints), relay.Access{Guard: f.rules.guard(n), RefuseAfter: f.cfg.RefuseAfter}
 	same := f.active != nil && f.asked && f.settled && reflect.DeepEqual(p, f.plan)
 	if same && reflect.DeepEqual(access, f.access) {
 		return nil, nil

@@ -266,7 +266,7 @@ func TestAddressTaken(t *testing.T) {
 	}
 	defer other.Close()
 	for range 2 {
-		failed, err := f.Apply(t.Context(), []local.Endpoint{taken, free}, everyone)
+		failed, err := f.Apply(t.Context(), everyone(taken, free))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +327,7 @@ func TestStartFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.Apply(t.Context(), nil, everyone); err == nil || !strings.Contains(err.Error(), "exits at once") {
+	if _, err := f.Apply(t.Context(), everyone()); err == nil || !strings.Contains(err.Error(), "exits at once") {
 		t.Errorf("err %v", err)
 	}
 }
@@ -366,7 +366,7 @@ func TestApplyCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	other := r.endpoint("node b", ep.Backends...)
-	if _, err := f.Apply(ctx, []local.Endpoint{ep, other}, everyone); err == nil {
+	if _, err := f.Apply(ctx, everyone(ep, other)); err == nil {
 		t.Error("no error")
 	}
 	apply(t, f, ep, other)
