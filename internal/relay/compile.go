@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/dns"
 	"github.com/larder-cache/larder/internal/relay/splice"
 )
 
@@ -23,7 +24,7 @@ type certificate struct {
 // compile translates a listener. On an error the listener has no backends: its
 // clients are reset, never served in another way than asked for.
 func (s *server) compile(l Listener, used certificates) (splice.Listener, error) {
-	c := splice.Listener{ID: l.ID, VPC: l.VPC, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns}
+	c := splice.Listener{ID: l.ID, VPC: l.VPC, Source: l.Source, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns}
 	var err error
 	switch l.TLS.Mode {
 	case "":
@@ -43,6 +44,21 @@ func (s *server) compile(l Listener, used certificates) (splice.Listener, error)
 		c.Backends = append(c.Backends, splice.Backend{Node: b.Node, Socket: b.Socket, Login: b.Login})
 	}
 	return c, nil
+}
+
+// resolve puts the resolvers in force on the sockets that are held.
+func (s *server) resolve(resolvers []Resolver) error {
+	views := make([]dns.View, 0, len(resolvers))
+	for _, r := range resolvers {
+		v := dns.View{Zone: r.Zone, Sockets: map[string]int{}}
+		for _, a := range r.Addresses {
+			if fd := s.held[a]; fd != 0 {
+				v.Sockets[a] = fd
+			}
+		}
+		views = append(views, v)
+	}
+	return s.names.Apply(views)
 }
 
 func (s *server) tlsConfig(l Listener, used certificates) (*tls.Config, error) {

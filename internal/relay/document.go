@@ -1,7 +1,10 @@
 package relay
 
 import (
+	"net/netip"
+
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/dns"
 	"github.com/larder-cache/larder/internal/relay/splice"
 )
 
@@ -13,6 +16,17 @@ type Document struct {
 	// Access is who may connect; it changes more often than the rest, and can be
 	// replaced alone.
 	Access Access
+	// Resolvers answer for the names of endpoints.
+	Resolvers []Resolver
+}
+
+// Resolver answers for a zone on some addresses.
+type Resolver struct {
+	// ID names the resolver; it is no listener's.
+	ID string
+	// Addresses name its sockets, UDP and TCP ones. None is a listener's.
+	Addresses []string
+	Zone      dns.Zone
 }
 
 // Access is who may connect, by Listener.VPC and Backend.Node.
@@ -27,6 +41,9 @@ type Listener struct {
 	Addresses []string
 	// VPC is the network in which the listener's clients have addresses.
 	VPC string
+	// Source, if valid, is the address that every client of the listener has in
+	// the VPC, wherever it comes from.
+	Source netip.Addr
 	// Backends are the engines that new connections are spread over; none means
 	// that a client is reset at once.
 	Backends []Backend

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/dns"
 	"github.com/larder-cache/larder/internal/relay/splice"
 )
 
@@ -64,13 +65,14 @@ func Main(ctx context.Context, o Options) error {
 		return fmt.Errorf("start relay: %w", err)
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	s := &server{o: o, splicer: sp, limit: limit, end: end, first: make(chan struct{}), held: map[string]int{}}
+	s := &server{o: o, splicer: sp, limit: limit, end: end, first: make(chan struct{}), held: map[string]int{}, names: dns.NewServer(o.Clock, o.Log)}
 	o.Log.Info("relay starts", "pid", os.Getpid(), "version", o.Version, "connections", limit)
 	s.tasks.Go(func() { s.serve(ctx, ln) })
 	s.tasks.Go(func() { s.watchOrphan(ctx) })
 	<-ctx.Done()
 	ln.Close()
 	sp.Close()
+	s.names.Close()
 	s.closeHeld()
 	s.closeChannels() // last: to others it means that the relay is gone
 	s.tasks.Wait()

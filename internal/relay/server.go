@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/larder-cache/larder/internal/dns"
 	"github.com/larder-cache/larder/internal/relay/splice"
 )
 
@@ -21,6 +22,7 @@ import (
 type server struct {
 	o       Options
 	splicer *splice.Splicer
+	names   *dns.Server
 	limit   int
 	end     context.CancelCauseFunc
 	tasks   sync.WaitGroup
@@ -141,17 +143,27 @@ func stage(staged map[string]int, addresses []string, files []int) error {
 		return errFrame
 	}
 	for i, fd := range files {
-		accepts, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-		if err == nil && accepts == 1 {
+		ok, err := serves(fd)
+		if err == nil && ok {
 			err = unix.SetNonblock(fd, true)
 		}
-		if err != nil || accepts != 1 || staged[addresses[i]] != 0 {
+		if err != nil || !ok || staged[addresses[i]] != 0 {
 			closeAll(files[i:])
-			return fmt.Errorf("%s is no listening socket", addresses[i])
+			return fmt.Errorf("%s is no socket that clients come to", addresses[i])
 		}
 		staged[addresses[i]] = fd
 	}
 	return nil
+}
+
+// serves reports whether clients come to a socket: it listens, or takes datagrams.
+func serves(fd int) (bool, error) {
+	accepts, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil || accepts == 1 {
+		return err == nil, err
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return kind == unix.SOCK_DGRAM, err
 }
 
 // handle carries a request out. The descriptors that it returns go with the
@@ -210,32 +222,19 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 	if err := s.outdated(d.Revision); err != nil {
 		return response{}, err
 	}
-	wanted := map[string]bool{}
-	if !s.draining {
-		for _, l := range d.Listeners {
-			for _, a := range l.Addresses {
-				wanted[a] = true
-			}
-		}
-	}
+	wanted := s.wanted(d)
 	s.take(staged, wanted)
-	var answer response
+	answer := response{Refused: map[string]string{}}
 	listeners := make([]splice.Listener, 0, len(d.Listeners))
 	used := certificates{}
 	taken := map[string]bool{}
 	for _, l := range d.Listeners {
 		compiled, err := s.compile(l, used)
 		if err != nil {
-			if answer.Refused == nil {
-				answer.Refused = map[string]string{}
-			}
 			answer.Refused[l.ID] = err.Error()
 		}
 		for _, a := range l.Addresses {
-			switch {
-			case s.held[a] == 0 && wanted[a]:
-				answer.Missing = append(answer.Missing, a)
-			case s.held[a] != 0 && !taken[a]:
+			if s.held[a] != 0 && !taken[a] {
 				taken[a] = true
 				compiled.Sockets = append(compiled.Sockets, s.held[a])
 			}
@@ -243,6 +242,11 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 		listeners = append(listeners, compiled)
 	}
 	s.splicer.Apply(listeners, d.Access)
+	if err := s.resolve(d.Resolvers); err != nil {
+		for _, r := range d.Resolvers {
+			answer.Refused[r.ID] = err.Error()
+		}
+	}
 	s.certs, s.revision = used, d.Revision
 	for a, fd := range s.held {
 		if !wanted[a] {
@@ -250,8 +254,32 @@ func (s *server) apply(d Document, staged map[string]int) (response, error) {
 			delete(s.held, a)
 		}
 	}
+	for _, a := range slices.Sorted(maps.Keys(wanted)) {
+		if s.held[a] == 0 {
+			answer.Missing = append(answer.Missing, a)
+		}
+	}
 	s.known()
 	return answer, nil
+}
+
+// wanted are the addresses at which the relay shall be reached.
+func (s *server) wanted(d Document) map[string]bool {
+	wanted := map[string]bool{}
+	if s.draining {
+		return wanted
+	}
+	for _, l := range d.Listeners {
+		for _, a := range l.Addresses {
+			wanted[a] = true
+		}
+	}
+	for _, r := range d.Resolvers {
+		for _, a := range r.Addresses {
+			wanted[a] = true
+		}
+	}
+	return wanted
 }
 
 // enforce puts another policy in force for the document that is.
@@ -325,6 +353,7 @@ func (s *server) drain(ctx context.Context) {
 	s.draining = true
 	s.o.Log.Info("relay drains", "connections", s.splicer.Open())
 	s.splicer.StopAccepting()
+	s.names.Close()
 	s.closeHeldLocked()
 	s.tasks.Go(func() { s.awaitLast(ctx) })
 }

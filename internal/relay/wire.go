@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/larder-cache/larder/internal/core"
+import (
+	"net/netip"
+
+	"github.com/larder-cache/larder/internal/core"
+)
 
 // The operations of the control protocol.
 const (
@@ -50,10 +54,12 @@ type wireDocument struct {
 	Revision  int64
 	Listeners []wireListener
 	Access    Access
+	Resolvers []Resolver `json:",omitempty"`
 }
 
 type wireListener struct {
 	ID, VPC          string
+	Source           netip.Addr `json:",omitzero"`
 	Addresses        []string
 	Backends         []wireBackend
 	CutRemoved       bool
@@ -64,10 +70,10 @@ type wireListener struct {
 type wireBackend struct{ Node, Socket, Login string }
 
 func toWire(d Document) *wireDocument {
-	w := &wireDocument{Revision: d.Revision, Access: d.Access}
+	w := &wireDocument{Revision: d.Revision, Access: d.Access, Resolvers: d.Resolvers}
 	for _, l := range d.Listeners {
 		wl := wireListener{
-			ID: l.ID, VPC: l.VPC, Addresses: l.Addresses, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns,
+			ID: l.ID, VPC: l.VPC, Source: l.Source, Addresses: l.Addresses, CutRemoved: l.CutRemoved, MaxConns: l.MaxConns,
 			Mode: l.TLS.Mode, Chain: l.TLS.ChainPEM, Key: l.TLS.KeyPEM.Reveal(),
 		}
 		for _, b := range l.Backends {
@@ -79,10 +85,10 @@ func toWire(d Document) *wireDocument {
 }
 
 func fromWire(w *wireDocument) Document {
-	d := Document{Revision: w.Revision, Access: w.Access}
+	d := Document{Revision: w.Revision, Access: w.Access, Resolvers: w.Resolvers}
 	for _, wl := range w.Listeners {
 		l := Listener{
-			ID: wl.ID, VPC: wl.VPC, Addresses: wl.Addresses, CutRemoved: wl.CutRemoved, MaxConns: wl.MaxConns,
+			ID: wl.ID, VPC: wl.VPC, Source: wl.Source, Addresses: wl.Addresses, CutRemoved: wl.CutRemoved, MaxConns: wl.MaxConns,
 			TLS: TLS{Mode: wl.Mode, ChainPEM: wl.Chain, KeyPEM: core.NewSecret(wl.Key)},
 		}
 		for _, b := range wl.Backends {

@@ -101,7 +101,10 @@ func (l *loop) accept(fd int, ls *listener) {
 // welcome begins with a client that was accepted.
 func (l *loop) welcome(fd int, peer unix.Sockaddr, ls *listener) {
 	c := l.newConn(fd, ls)
-	c.source = l.access.Source(ls.route.VPC, address(peer))
+	c.source = ls.route.Source
+	if !c.source.IsValid() {
+		c.source = l.access.Source(ls.route.VPC, address(peer))
+	}
 	switch {
 	case len(ls.route.backends) == 0:
 		l.refuse(c)

@@ -22,6 +22,7 @@ package splice
 import (
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,9 @@ type Listener struct {
 	// VPC is the network in which its clients have addresses: a key of
 	// Access.Windows.
 	VPC string
+	// Source, if valid, is the address of all its clients there, wherever they
+	// come from.
+	Source netip.Addr
 	// Sockets are listening, non-blocking sockets. They stay the caller's, who
 	// may close one after the Apply of a table without it has returned.
 	Sockets    []int
