@@ -96,8 +96,8 @@ func TestSource(t *testing.T) {
 	s := listening(t)
 	access := everyone()
 	access.RefuseAfter = 50 * time.Millisecond
-	admit := func(range_ string) Access {
-		access.Filters = map[string]network.Filter{"n": {Allow: []netip.Prefix{netip.MustParsePrefix(range_)}}}
+	admit := func(allow string) Access {
+		access.Nodes, access.Filters = map[string]int{"n": 0}, []network.Filter{{Allow: []netip.Prefix{netip.MustParsePrefix(allow)}}}
 		return access
 	}
 	put(t, c, Document{Revision: 1, Access: admit("10.0.0.9/32"), Listeners: []Listener{{
