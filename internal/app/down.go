@@ -12,7 +12,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/runtime/local"
-	"github.com/larder-cache/larder/internal/runtime/local/fabric/userspace"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
 // Down stops the server of a data directory, its engines and its relay. State
@@ -25,9 +25,9 @@ func Down(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	relays := userspace.Stop(ctx, cfg.RunDir)
+	relayed := relays.Stop(ctx, cfg.RunDir)
 	_, engines := local.Stop(cfg.DataDir, cfg.RunDir)
-	return errors.Join(relays, engines, l.release())
+	return errors.Join(relayed, engines, l.release())
 }
 
 // stopServer asks the server that holds the lock to end, and takes the lock.

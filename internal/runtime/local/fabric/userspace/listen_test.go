@@ -48,7 +48,7 @@ func TestMissed(t *testing.T) {
 	} {
 		p := planFor(nil)
 		p.places["x"] = tc.places
-		p.doc.Listeners = append(p.doc.Listeners,
+		p.listeners = append(p.listeners,
 			listener("x", "a:1", "t:1", "t:2"), listener("other", "b:1"))
 		got := ""
 		if err := p.missed(taken)["x"]; err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
 // TestMain lets the test binary be the relay: `BINARY relay VERSION --socket PATH`.
@@ -53,11 +54,11 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := Stop(ctx, dir); err != nil {
+		if err := relays.Stop(ctx, dir); err != nil {
 			t.Error("stop:", err)
 		}
 		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(dir, logName))
+			log, _ := os.ReadFile(filepath.Join(dir, "relay.log"))
 			t.Logf("relay log:\n%s", log)
 		}
 		os.RemoveAll(dir)
@@ -208,13 +209,15 @@ func alive(pid int) bool {
 	return false
 }
 
-func (f *Fabric) pid() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.active == nil {
-		return 0
+func (f *Fabric) pid() int { return f.relays.PID() }
+
+// controls are the control sockets of relays.
+func (r *rig) controls() []string {
+	all, err := filepath.Glob(filepath.Join(r.dir, "relay-*.sock"))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	return f.active.client.PID()
+	return all
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

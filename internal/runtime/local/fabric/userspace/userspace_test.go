@@ -249,7 +249,7 @@ func TestRelayDies(t *testing.T) {
 		if alive(pid) {
 			t.Error("the killed relay lives")
 		}
-		until(t, "the control socket of the killed one is removed", func() bool { return len(sockets(r.dir)) == 1 })
+		until(t, "the control socket of the killed one is removed", func() bool { return len(r.controls()) == 1 })
 	}
 }
 
@@ -314,7 +314,7 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	if _, err := net.DialTimeout("tcp", eps[1].Listen[0].String(), time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("after Shutdown: %v", err)
 	}
-	if left := sockets(r.dir); len(left) != 0 {
+	if left := r.controls(); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -1,4 +1,4 @@
-package userspace
+package relays
 
 import (
 	"bytes"
@@ -57,36 +57,36 @@ const (
 
 // find makes the relays of RunDir known that are not yet: the one of this version
 // that has the newest document is active, any other is older.
-func (f *Fabric) find(ctx context.Context) {
-	for _, path := range sockets(f.cfg.RunDir) {
-		if f.knows(path) {
+func (r *Relays) find(ctx context.Context) {
+	for _, path := range sockets(r.cfg.RunDir) {
+		if r.knows(path) {
 			continue
 		}
 		p, err := connect(ctx, path)
 		if err != nil {
-			f.cfg.Log.Warn("relay does not answer", "socket", path, "err", err)
+			r.cfg.Log.Warn("relay does not answer", "socket", path, "err", err)
 			continue
 		}
-		f.cfg.Log.Info("relay found", "pid", p.client.PID(), "version", p.version, "draining", p.draining)
-		f.revision = max(f.revision, p.revision)
+		r.cfg.Log.Info("relay found", "pid", p.client.PID(), "version", p.version, "draining", p.draining)
+		r.revision = max(r.revision, p.revision)
 		switch {
-		case p.draining || p.version != f.cfg.Version:
-			f.older = append(f.older, p)
-		case f.active == nil || f.active.revision < p.revision:
-			if f.active != nil {
-				f.older = append(f.older, f.active)
+		case p.draining || p.version != r.cfg.Version:
+			r.older = append(r.older, p)
+		case r.active == nil || r.active.revision < p.revision:
+			if r.active != nil {
+				r.older = append(r.older, r.active)
 			}
-			f.active = p
+			r.active = p
 		default:
-			f.older = append(f.older, p)
+			r.older = append(r.older, p)
 		}
-		f.watch(p)
+		r.watch(p)
 	}
 }
 
-func (f *Fabric) knows(path string) bool {
+func (r *Relays) knows(path string) bool {
 	at := func(p *process) bool { return p.client.Path() == path }
-	return slices.ContainsFunc(f.older, at) || f.active != nil && at(f.active)
+	return slices.ContainsFunc(r.older, at) || r.active != nil && at(r.active)
 }
 
 // sockets are the control sockets in runDir that somebody listens on; what a
@@ -132,9 +132,9 @@ func connect(ctx context.Context, path string) (*process, error) {
 }
 
 // startRelay starts a relay and makes it the active one.
-func (f *Fabric) startRelay(ctx context.Context) error {
-	path := filepath.Join(f.cfg.RunDir, "relay-"+token()+".sock")
-	pid, err := f.spawn(path)
+func (r *Relays) startRelay(ctx context.Context) error {
+	path := filepath.Join(r.cfg.RunDir, "relay-"+token()+".sock")
+	pid, err := r.spawn(path)
 	if err != nil {
 		return fmt.Errorf("start relay: %w", err)
 	}
@@ -144,16 +144,16 @@ func (f *Fabric) startRelay(ctx context.Context) error {
 		p, err := connect(ctx, path)
 		if err == nil {
 			p.child = true
-			f.active = p
-			f.watch(p)
-			f.cfg.Log.Info("relay started", "pid", pid)
+			r.active = p
+			r.watch(p)
+			r.cfg.Log.Info("relay started", "pid", pid)
 			return nil
 		}
 		if reap(pid) {
-			return fmt.Errorf("relay exits at once: %s", f.lastWords())
+			return fmt.Errorf("relay exits at once: %s", r.lastWords())
 		}
 		select {
-		case <-f.cfg.Clock.After(pollTime):
+		case <-r.cfg.Clock.After(pollTime):
 		case <-ctx.Done():
 			// It ends by itself, as it gets no document.
 			return fmt.Errorf("start relay: %w", err)
@@ -163,13 +163,13 @@ func (f *Fabric) startRelay(ctx context.Context) error {
 
 // spawn runs the relay detached: in a session of its own, with nothing of the
 // server's but the log.
-func (f *Fabric) spawn(path string) (pid int, err error) {
-	log, err := f.openLog()
+func (r *Relays) spawn(path string) (pid int, err error) {
+	log, err := r.openLog()
 	if err != nil {
 		return 0, err
 	}
 	defer log.Close()
-	cmd := exec.Command(f.cfg.Exe, append(slices.Clone(f.cfg.Args), "--socket", path)...)
+	cmd := exec.Command(r.cfg.Exe, append(slices.Clone(r.cfg.Args), "--socket", path)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
@@ -181,8 +181,8 @@ func (f *Fabric) spawn(path string) (pid int, err error) {
 	return pid, cmd.Process.Release()
 }
 
-func (f *Fabric) openLog() (*os.File, error) {
-	path := filepath.Join(f.cfg.RunDir, logName)
+func (r *Relays) openLog() (*os.File, error) {
+	path := filepath.Join(r.cfg.RunDir, logName)
 	if info, err := os.Stat(path); err == nil && info.Size() > logLimit {
 		_ = os.Truncate(path, 0)
 	}
@@ -190,8 +190,8 @@ func (f *Fabric) openLog() (*os.File, error) {
 }
 
 // lastWords is the last line of the relays' log.
-func (f *Fabric) lastWords() string {
-	text, err := os.ReadFile(filepath.Join(f.cfg.RunDir, logName))
+func (r *Relays) lastWords() string {
+	text, err := os.ReadFile(filepath.Join(r.cfg.RunDir, logName))
 	if err != nil {
 		return err.Error()
 	}
@@ -200,41 +200,41 @@ func (f *Fabric) lastWords() string {
 }
 
 // watch notices the end of a relay.
-func (f *Fabric) watch(p *process) {
-	second, err := relay.Dial(f.ctx, p.client.Path())
+func (r *Relays) watch(p *process) {
+	second, err := relay.Dial(r.ctx, p.client.Path())
 	if err != nil {
-		f.tasks.Go(func() { f.ended(p) })
+		r.tasks.Go(func() { r.ended(p) })
 		return
 	}
-	f.tasks.Go(func() {
-		err := second.Wait(f.ctx)
+	r.tasks.Go(func() {
+		err := second.Wait(r.ctx)
 		second.Close()
 		if err == nil {
-			f.ended(p)
+			r.ended(p)
 		}
 	})
 }
 
 // ended forgets a relay that is gone, and replaces the active one at once.
-func (f *Fabric) ended(p *process) {
-	f.awaitExit(p)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	wasActive := f.active == p
-	f.forget(p)
-	for pause := restartPause; wasActive && f.wanting(); pause = min(2*pause, restartPauseMax) {
-		f.cfg.Log.Error("relay has died, and is started again", "pid", p.client.PID())
-		_, err := f.push(f.ctx)
+func (r *Relays) ended(p *process) {
+	r.awaitExit(p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wasActive := r.active == p
+	r.forget(p)
+	for pause := restartPause; wasActive && r.wanting(); pause = min(2*pause, restartPauseMax) {
+		r.cfg.Log.Error("relay has died, and is started again", "pid", p.client.PID())
+		_, err := r.push(r.ctx)
 		if err == nil {
 			return
 		}
-		f.cfg.Log.Error("relay does not start", "err", err)
-		f.mu.Unlock()
+		r.cfg.Log.Error("relay does not start", "err", err)
+		r.mu.Unlock()
 		select {
-		case <-f.cfg.Clock.After(pause):
-		case <-f.ctx.Done():
+		case <-r.cfg.Clock.After(pause):
+		case <-r.ctx.Done():
 		}
-		f.mu.Lock()
+		r.mu.Lock()
 	}
 }
 
@@ -244,26 +244,26 @@ const (
 )
 
 // forget drops what is known of a relay.
-func (f *Fabric) forget(p *process) {
-	if f.active == p {
-		f.active = nil
+func (r *Relays) forget(p *process) {
+	if r.active == p {
+		r.active = nil
 	}
-	f.older = slices.DeleteFunc(f.older, func(o *process) bool { return o == p })
+	r.older = slices.DeleteFunc(r.older, func(o *process) bool { return o == p })
 	p.client.Close()
 }
 
 // wanting: a relay is asked for and there is none.
-func (f *Fabric) wanting() bool {
-	return f.asked && f.active == nil && !f.closed && f.ctx.Err() == nil
+func (r *Relays) wanting() bool {
+	return r.asked && r.active == nil && !r.closed && r.ctx.Err() == nil
 }
 
 // awaitExit waits until the process has closed all of its sockets: a dying
 // process closes them one after the other, and the addresses are wanted again.
-func (f *Fabric) awaitExit(p *process) {
+func (r *Relays) awaitExit(p *process) {
 	for tries := 0; tries < exitTries && !exited(p.client.PID()); tries++ {
 		select {
-		case <-f.cfg.Clock.After(pollTime):
-		case <-f.ctx.Done():
+		case <-r.cfg.Clock.After(pollTime):
+		case <-r.ctx.Done():
 			return
 		}
 	}
