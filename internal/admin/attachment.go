@@ -95,7 +95,7 @@ func (s *Server) detach(r *http.Request) (any, error) {
 // findVPC looks in every region: ids are unique.
 func findVPC(r store.Reader, id string) (*resource.VPC, error) {
 	for _, v := range resource.VPCs.List(r, "") {
-		if v.ID == id {
+		if v.ID == id && !resource.IsClassic(v.ID) {
 			return v, nil
 		}
 	}

@@ -45,7 +45,7 @@ func (s *server) openAPI(ctx context.Context, undo *undo) error {
 		return err
 	}
 	networks := ec2.New(ec2.Config{
-		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, NewID: newID,
+		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, Classic: s.cfg.Classic(), NewID: newID,
 	})
 	if err := networks.Prepare(ctx); err != nil {
 		return fmt.Errorf("preparing the networks: %w", err)
@@ -97,7 +97,7 @@ func (s *server) apiCertificate(host string) (tls.Certificate, error) {
 func (s *server) handler(networks *ec2.Service) http.Handler {
 	caches := elasticache.New(elasticache.Config{
 		Store: s.store, Seal: s.seal, Clock: s.clock, Account: s.cfg.Account, Catalog: s.catalog,
-		Networks: networks, NewID: newID, Domain: domain, Log: s.io.Log,
+		Networks: networks, Classic: s.cfg.Classic(), NewID: newID, Domain: domain, Log: s.io.Log,
 		Advertise: elasticache.Advertise{Host: s.cfg.Advertise, PortFrom: s.cfg.Ports.From, PortTo: s.cfg.Ports.To},
 	})
 	operators := admin.NewServer(admin.Config{

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/larder-cache/larder/internal/admin"
 	"github.com/larder-cache/larder/internal/catalog"
@@ -19,6 +20,7 @@ import (
 	"github.com/larder-cache/larder/internal/seal"
 	"github.com/larder-cache/larder/internal/store"
 	"github.com/larder-cache/larder/internal/store/etcd"
+	"github.com/larder-cache/larder/internal/topology"
 )
 
 // state is what a server knows before it reads the store: its directories, its
@@ -111,6 +113,9 @@ func (s *server) openStore(ctx context.Context, undo *undo) error {
 		return errors.Join(err, backend.Close())
 	}
 	undo.add(s.store.Close)
+	if err := s.refuseClassicLeft(ctx); err != nil {
+		return err
+	}
 	s.keys = admin.NewKeys(s.store, s.seal, s.clock, s.cfg.Account)
 	if s.rootKey, err = s.keys.EnsureRoot(ctx); err != nil {
 		return fmt.Errorf("making the root access key: %w", err)
@@ -143,6 +148,27 @@ func (s *server) writeClientFile(endpoint string) error {
 	return admin.ClientFile{
 		Endpoint: endpoint, Region: s.cfg.Region, AccessKeyID: s.rootKey.ID, Secret: s.rootKey.Secret,
 	}.Write(s.cfg.DataDir)
+}
+
+// refuseClassicLeft keeps an account that has things in EC2-Classic from losing
+// it: nobody could see or delete them any more.
+func (s *server) refuseClassicLeft(ctx context.Context) error {
+	if s.cfg.Classic() {
+		return nil
+	}
+	var left []string
+	err := s.store.View(ctx, func(r store.Reader) error {
+		left = topology.InClassic(r)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking for what is in EC2-Classic: %w", err)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("this deployment has things in EC2-Classic, which --platforms=vpc has not: "+
+			"start with --platforms=ec2,vpc and delete %s", strings.Join(left, "; "))
+	}
+	return nil
 }
 
 // nodeCount is how many nodes the store says are running.

@@ -27,6 +27,12 @@ const (
 	VersionsExact      = "exact"
 )
 
+// Values of Config.Platforms.
+const (
+	PlatformEC2 = "ec2"
+	PlatformVPC = "vpc"
+)
+
 // Config is a complete, validated configuration.
 type Config struct {
 	// DataDir holds state that must last, RunDir sockets; RunDir is short because
@@ -46,7 +52,10 @@ type Config struct {
 	Region string
 	// Account is the 12-digit account that owns everything.
 	Account string
-	Etcd    Etcd
+	// Platforms are those that the account can launch into: PlatformVPC alone, or
+	// PlatformEC2, which is EC2-Classic, beside it.
+	Platforms []string
+	Etcd      Etcd
 	// EngineDirs are searched for engines, in this order: the configured ones,
 	// those of PATH, and the usual ones that the PATH of a user often lacks.
 	EngineDirs []string
@@ -68,6 +77,9 @@ type Config struct {
 	// LogFormat is "text" or "json".
 	LogFormat string
 }
+
+// Classic reports whether the account can use EC2-Classic.
+func (c Config) Classic() bool { return slices.Contains(c.Platforms, PlatformEC2) }
 
 // The time that a refused client waits unless configured otherwise, and at most. A
 // packet filter would leave it waiting for ever.

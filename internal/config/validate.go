@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxRunDir leaves room for "/<node uid>.sock" in the 107 usable bytes of a
@@ -91,6 +92,10 @@ func (c Config) checkChoices() error {
 	}
 	if c.Fabric == FabricKernel {
 		return errors.New("fabric: this version of Larder has no kernel fabric: use userspace or auto")
+	}
+	platforms := slices.Sorted(slices.Values(c.Platforms))
+	if !slices.Equal(platforms, []string{PlatformVPC}) && !slices.Equal(platforms, []string{PlatformEC2, PlatformVPC}) {
+		return fmt.Errorf("platforms: %q is neither vpc nor ec2,vpc", strings.Join(c.Platforms, ","))
 	}
 	if !regionForm.MatchString(c.Region) {
 		return fmt.Errorf("region: %q does not look like us-east-1", c.Region)

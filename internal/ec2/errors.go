@@ -224,3 +224,33 @@ func errACLNotFound(id string) error {
 func errRouteTableNotFound(id string) error {
 	return core.Errorf("InvalidRouteTableID.NotFound", "The routeTable ID '%s' does not exist", id)
 }
+
+// EC2-Classic.
+
+func errDefaultVPCClassic() error {
+	return core.Errorf("OperationNotPermitted", "A default VPC cannot be created by an account that supports EC2-Classic.")
+}
+
+func errGroupDuplicateClassic(name string) error {
+	return core.Errorf("InvalidGroup.Duplicate", "The security group '%s' already exists", name)
+}
+
+func errGroupInUseClassic(name string) error {
+	return core.Errorf("InvalidGroup.InUse", "There are active instances, or rules of other groups, using security group '%s'", name)
+}
+
+func errGroupUsedByCaches(name string, cacheGroups []string) error {
+	return core.Errorf("InvalidGroup.InUse", "The security group '%s' is authorized by the cache security groups %s", name, strings.Join(cacheGroups, ", "))
+}
+
+func errGroupNotVPC() error {
+	return errInvalid("Only Amazon VPC security groups may be used with this operation.")
+}
+
+func errClassicProtocol(protocol string) error {
+	return core.Errorf("InvalidPermission.Malformed", "Unsupported IP protocol \"%s\"  - supported: [tcp, udp, icmp]", protocol)
+}
+
+func errRuleExistsClassic(rule string) error {
+	return core.Errorf("InvalidPermission.Duplicate", "The permission '%s' has already been authorized on the specified group", rule)
+}

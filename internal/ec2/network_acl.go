@@ -22,7 +22,7 @@ type vpcPart struct {
 func (s *Service) vpcParts(ctx context.Context, prefix string) ([]vpcPart, error) {
 	var all []vpcPart
 	err := s.view(ctx, func(r store.Reader) error {
-		for _, v := range resource.VPCs.List(r, key(region(ctx), "")) {
+		for _, v := range vpcsOf(r, region(ctx)) {
 			all = append(all, vpcPart{s.id(prefix, v.Region, v.ID), v})
 		}
 		return nil

@@ -27,6 +27,9 @@ type networkInterface struct {
 func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 	var out []networkInterface
 	for _, i := range resource.NetworkInterfaces(r, region) {
+		if resource.IsClassic(i.VPCID) {
+			continue // only VPCs have interfaces
+		}
 		out = append(out, networkInterface{NetworkInterface: i, description: "ElastiCache " + i.ClusterID})
 	}
 	for _, a := range resource.Attachments.List(r, key(region, "")) {

@@ -62,19 +62,17 @@ func (s *Service) CreateSecurityGroup(ctx context.Context, in *wire.CreateSecuri
 		return nil, err
 	}
 	g := &resource.SecurityGroup{Region: region(ctx), ID: s.fresh("sg"), Name: *in.GroupName, Description: *in.Description, Tags: tags}
-	g.Rules = []resource.SecurityGroupRule{s.allOut(g)}
 	err = s.update(ctx, func(tx *store.Tx) error {
 		vpc, err := s.vpcOr(tx, region(ctx), in.VpcId)
 		if err != nil {
 			return err
 		}
-		g.VPCID = vpc.ID
-		all := resource.SecurityGroups.List(tx, key(region(ctx), ""))
-		if slices.ContainsFunc(all, func(o *resource.SecurityGroup) bool { return o.VPCID == vpc.ID && strings.EqualFold(o.Name, g.Name) }) {
-			return errGroupDuplicate(g.Name, vpc.ID)
+		g.VPCID, g.Rules = vpc.ID, nil
+		if !classicGroup(g) {
+			g.Rules = []resource.SecurityGroupRule{s.allOut(g)}
 		}
-		if len(all) >= maxGroups {
-			return errGroupLimit()
+		if err := admitGroup(tx, vpc, g); err != nil {
+			return err
 		}
 		resource.SecurityGroups.Put(tx, groupKey(g), g)
 		return nil
@@ -85,12 +83,40 @@ func (s *Service) CreateSecurityGroup(ctx context.Context, in *wire.CreateSecuri
 	return &wire.CreateSecurityGroupResult{GroupId: core.Ptr(g.ID), Tags: wireTags(g.Tags), SecurityGroupArn: s.groupARN(g)}, nil
 }
 
-// vpcOr is the VPC with an id, or the default VPC where there is none.
+// admitGroup refuses a new group whose name is taken, or that is one too many on
+// its platform.
+func admitGroup(r store.Reader, vpc *resource.VPC, g *resource.SecurityGroup) error {
+	n, limit := 0, maxGroups
+	if classicGroup(g) {
+		limit = maxClassicGroups
+	}
+	for _, o := range resource.SecurityGroups.List(r, key(g.Region, "")) {
+		if o.VPCID == vpc.ID && strings.EqualFold(o.Name, g.Name) {
+			if classicGroup(g) {
+				return errGroupDuplicateClassic(g.Name)
+			}
+			return errGroupDuplicate(g.Name, vpc.ID)
+		}
+		if classicGroup(o) == classicGroup(g) {
+			n++
+		}
+	}
+	if n >= limit {
+		return errGroupLimit()
+	}
+	return nil
+}
+
+// vpcOr is the VPC with an id. Where there is none it is the default VPC, or what
+// EC2-Classic has for one.
 func (s *Service) vpcOr(tx *store.Tx, region string, id *string) (*resource.VPC, error) {
 	if core.Val(id) == "" {
+		if s.classic {
+			return s.ClassicNetwork(tx, region)
+		}
 		return s.DefaultVPC(tx, region)
 	}
-	vpc, ok := resource.VPCs.Get(tx, key(region, *id))
+	vpc, ok := getVPC(tx, region, *id)
 	if !ok {
 		return nil, errVPCNotFound(*id)
 	}
@@ -118,8 +144,8 @@ func groupText(s string) bool {
 	})
 }
 
-// findGroup is the group that a request names by id, or by name in the default
-// VPC.
+// findGroup is the group that a request names by id, or by name in EC2-Classic or
+// else the default VPC.
 func (s *Service) findGroup(r store.Reader, region string, id, name *string) (*resource.SecurityGroup, error) {
 	if core.Val(id) != "" {
 		if !strings.HasPrefix(*id, "sg-") {
@@ -134,7 +160,11 @@ func (s *Service) findGroup(r store.Reader, region string, id, name *string) (*r
 	if core.Val(name) == "" {
 		return nil, errMissing("groupName or groupId")
 	}
-	vpc, ok := s.PeekDefaultVPC(r, region)
+	network := s.PeekDefaultVPC
+	if s.classic {
+		network = resource.ClassicNetwork
+	}
+	vpc, ok := network(r, region)
 	if !ok {
 		return nil, errNoDefaultVPC()
 	}
@@ -142,6 +172,9 @@ func (s *Service) findGroup(r store.Reader, region string, id, name *string) (*r
 		if g.Name == *name {
 			return g, nil
 		}
+	}
+	if s.classic {
+		return nil, errGroupNotFound(*name)
 	}
 	return nil, errGroupNameNotFound(*name, vpc.ID)
 }
@@ -162,7 +195,13 @@ func (s *Service) DeleteSecurityGroup(ctx context.Context, in *wire.DeleteSecuri
 		if g.Name == defaultGroupName {
 			return errGroupDefault(g.ID, g.Name)
 		}
+		if names := cacheGroupsAdmitting(tx, g); len(names) > 0 {
+			return errGroupUsedByCaches(g.Name, names)
+		}
 		if groupInUse(tx, g) {
+			if classicGroup(g) {
+				return errGroupInUseClassic(g.Name)
+			}
 			return errGroupInUse(g.ID)
 		}
 		resource.SecurityGroups.Delete(tx, groupKey(g))
@@ -235,14 +274,17 @@ func (s *Service) groupARN(g *resource.SecurityGroup) *string {
 func (s *Service) wireGroup(g *resource.SecurityGroup) *wire.SecurityGroup {
 	return &wire.SecurityGroup{
 		Description: core.Ptr(g.Description), GroupName: core.Ptr(g.Name), OwnerId: core.Ptr(s.account),
-		GroupId: core.Ptr(g.ID), VpcId: core.Ptr(g.VPCID), Tags: wireTags(g.Tags), SecurityGroupArn: s.groupARN(g),
+		GroupId: core.Ptr(g.ID), VpcId: shownVPC(g), Tags: wireTags(g.Tags), SecurityGroupArn: s.groupARN(g),
 		IpPermissions: s.wirePermissions(g.Rules, false), IpPermissionsEgress: s.wirePermissions(g.Rules, true),
 	}
 }
 
 func (s *Service) groupAttributes(g *resource.SecurityGroup) attributes {
 	a := attributes{
-		"description": {g.Description}, "group-id": {g.ID}, "group-name": {g.Name}, "owner-id": {s.account}, "vpc-id": {g.VPCID},
+		"description": {g.Description}, "group-id": {g.ID}, "group-name": {g.Name}, "owner-id": {s.account}, "vpc-id": nil,
+	}
+	if !classicGroup(g) {
+		a["vpc-id"] = []string{g.VPCID}
 	}
 	for _, direction := range []string{"", "egress."} {
 		for _, name := range []string{

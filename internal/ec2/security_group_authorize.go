@@ -67,15 +67,23 @@ func (s *Service) authorize(ctx context.Context, id, name *string, demands []dem
 				return errRuleTwice()
 			}
 			if ruleIndex(g.Rules, r) >= 0 {
-				return errRuleExists(ruleText(r))
+				return ruleExists(g, r)
 			}
 			out = append(out, s.wireRule(g, r))
 		}
 		g.Rules = append(g.Rules, rules...)
-		return checkRuleQuota(g.Rules)
+		return checkRuleQuota(g)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// ruleExists refuses a rule that a group has already.
+func ruleExists(g *resource.SecurityGroup, r resource.SecurityGroupRule) error {
+	if classicGroup(g) {
+		return errRuleExistsClassic(classicRuleText(r))
+	}
+	return errRuleExists(ruleText(r))
 }

@@ -48,10 +48,10 @@ func (s *Service) ModifySecurityGroupRules(ctx context.Context, in *wire.ModifyS
 		}
 		for i, r := range g.Rules {
 			if ruleIndex(g.Rules[:i], r) >= 0 {
-				return errRuleExists(ruleText(r))
+				return ruleExists(g, r)
 			}
 		}
-		return checkRuleQuota(g.Rules)
+		return checkRuleQuota(g)
 	})
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func (s *Service) revoke(ctx context.Context, q revocation) ([]*wire.RevokedSecu
 }
 
 // going are the ids of the rules to remove, and absent what was asked for but is
-// not there: in the default VPC that is no error.
+// not there: in the default VPC and in EC2-Classic that is no error.
 func (s *Service) going(tx *store.Tx, g *resource.SecurityGroup, q revocation, demands []demand) (going []string, absent []resource.SecurityGroupRule, err error) {
 	for _, id := range q.ids {
 		if !slices.ContainsFunc(g.Rules, func(r resource.SecurityGroupRule) bool { return r.ID == id && r.Egress == q.egress }) {
@@ -114,7 +114,7 @@ func (s *Service) going(tx *store.Tx, g *resource.SecurityGroup, q revocation, d
 		}
 	}
 	vpc, ok := resource.VPCs.Get(tx, key(g.Region, g.VPCID))
-	if len(absent) > 0 && !(ok && vpc.IsDefault) {
+	if len(absent) > 0 && !(ok && vpc.IsDefault) && !classicGroup(g) {
 		return nil, nil, errRuleNotFound()
 	}
 	return going, absent, nil

@@ -72,7 +72,7 @@ func (s *Service) wireRule(g *resource.SecurityGroup, r resource.SecurityGroupRu
 	}
 	switch {
 	case r.GroupID != "":
-		out.ReferencedGroupInfo = &wire.ReferencedSecurityGroup{GroupId: core.Ptr(r.GroupID), UserId: core.Ptr(s.account), VpcId: core.Ptr(g.VPCID)}
+		out.ReferencedGroupInfo = &wire.ReferencedSecurityGroup{GroupId: core.Ptr(r.GroupID), UserId: core.Ptr(s.account), VpcId: shownVPC(g)}
 	case ipv6(r):
 		out.CidrIpv6 = core.Ptr(r.CIDR)
 	default:
@@ -82,11 +82,16 @@ func (s *Service) wireRule(g *resource.SecurityGroup, r resource.SecurityGroupRu
 }
 
 // resolve finds the groups that rules refer to, which must be of the VPC of the
-// group that the rules are for.
+// group that the rules are for, and refuses rules that the group cannot have.
 func (s *Service) resolve(r store.Reader, g *resource.SecurityGroup, demands []demand) ([]resource.SecurityGroupRule, error) {
 	out := make([]resource.SecurityGroupRule, len(demands))
 	for i, d := range demands {
 		out[i] = d.SecurityGroupRule
+		if classicGroup(g) {
+			if err := checkClassicRule(out[i]); err != nil {
+				return nil, err
+			}
+		}
 		if d.GroupID == "" && d.groupName == "" {
 			continue
 		}
@@ -111,10 +116,16 @@ func ruleIndex(rules []resource.SecurityGroupRule, r resource.SecurityGroupRule)
 // reference to a group counts in both.
 const maxRules = 60
 
-func checkRuleQuota(rules []resource.SecurityGroupRule) error {
+func checkRuleQuota(g *resource.SecurityGroup) error {
+	if classicGroup(g) {
+		if len(g.Rules) > maxClassicRules {
+			return errRuleLimit()
+		}
+		return nil
+	}
 	type family struct{ egress, ipv6 bool }
 	count := map[family]int{}
-	for _, r := range rules {
+	for _, r := range g.Rules {
 		if r.GroupID != "" || ipv6(r) {
 			count[family{r.Egress, true}]++
 		}

@@ -1,7 +1,7 @@
 // Package ec2 is the slice of EC2 that users of ElastiCache touch: the regions and
 // zones of the account, its VPCs with their subnets, and the security groups that
 // decide who may connect. Every region has its own default VPC, made when it is
-// first looked at. Handlers store what is wanted; what enforces it reads that.
+// first looked at; an account that has EC2-Classic has that instead. Handlers store what is wanted; what enforces it reads that.
 package ec2
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// Config is what a Service needs. All fields are required.
+// Config is what a Service needs. All fields but Classic are required.
 type Config struct {
 	Store *store.Store
 	// Account is the 12-digit owner of everything.
@@ -23,6 +23,8 @@ type Config struct {
 	// Windows are the first and the last N of 127.N.0.0/16 that VPCs may be mapped
 	// to, each to an even one and the next.
 	Windows [2]int
+	// Classic: the account has EC2-Classic, and no default VPCs.
+	Classic bool
 	// NewID returns a fresh random identifier of at least 17 hexadecimal digits; it
 	// is called outside transactions.
 	NewID func() string
@@ -33,6 +35,7 @@ type Service struct {
 	store   *store.Store
 	account string
 	windows [2]int
+	classic bool
 	newID   func() string
 }
 
@@ -40,7 +43,7 @@ var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{store: c.Store, account: c.Account, windows: c.Windows, newID: c.NewID}
+	return &Service{store: c.Store, account: c.Account, windows: c.Windows, classic: c.Classic, newID: c.NewID}
 }
 
 // fresh is an identifier that nothing had before.

@@ -60,7 +60,7 @@ func (s *Service) CreateSubnet(ctx context.Context, in *wire.CreateSubnetRequest
 	n := resource.Subnet{ID: s.fresh("subnet"), CIDR: cidr.String(), Zone: zone.name, ZoneID: zone.id, Tags: tags}
 	var out *wire.Subnet
 	err = s.update(ctx, func(tx *store.Tx) error {
-		vpc, ok := resource.VPCs.Get(tx, key(region(ctx), *in.VpcId))
+		vpc, ok := getVPC(tx, region(ctx), *in.VpcId)
 		if !ok {
 			return errVPCNotFound(*in.VpcId)
 		}
@@ -143,7 +143,7 @@ func (s *Service) DeleteSubnet(ctx context.Context, in *wire.DeleteSubnetRequest
 // findSubnet is the VPC of a subnet and the subnet's place in it; nil if there is
 // no such subnet.
 func findSubnet(r store.Reader, region, id string) (*resource.VPC, int) {
-	for _, vpc := range resource.VPCs.List(r, key(region, "")) {
+	for _, vpc := range vpcsOf(r, region) {
 		if at := slices.IndexFunc(vpc.Subnets, func(n resource.Subnet) bool { return n.ID == id }); at >= 0 {
 			return vpc, at
 		}
@@ -181,7 +181,7 @@ func (s *Service) DescribeSubnets(ctx context.Context, in *wire.DescribeSubnetsR
 // subnets are all subnets of a region.
 func subnets(r store.Reader, region string) []subnet {
 	var out []subnet
-	for _, vpc := range resource.VPCs.List(r, region+"/") {
+	for _, vpc := range vpcsOf(r, region) {
 		taken := addresses(r, vpc)
 		for _, n := range vpc.Subnets {
 			out = append(out, subnet{Subnet: n, vpc: vpc, free: freeAddresses(n.CIDR, taken)})

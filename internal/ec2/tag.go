@@ -128,7 +128,7 @@ func tagsOf(r store.Reader, region string) []tag {
 			out = append(out, tag{resourceType, id, k, v})
 		}
 	}
-	for _, v := range resource.VPCs.List(r, key(region, "")) {
+	for _, v := range vpcsOf(r, region) {
 		add("vpc", v.ID, v.Tags)
 		for _, n := range v.Subnets {
 			add("subnet", n.ID, n.Tags)

@@ -92,8 +92,7 @@ func (s *Service) DeleteVpc(ctx context.Context, in *wire.DeleteVpcRequest) erro
 		return err
 	}
 	return s.update(ctx, func(tx *store.Tx) error {
-		k := key(region(ctx), *in.VpcId)
-		vpc, ok := resource.VPCs.Get(tx, k)
+		vpc, ok := getVPC(tx, region(ctx), *in.VpcId)
 		if !ok {
 			return errVPCNotFound(*in.VpcId)
 		}
@@ -101,7 +100,7 @@ func (s *Service) DeleteVpc(ctx context.Context, in *wire.DeleteVpcRequest) erro
 		if len(vpc.Subnets) > 0 || others {
 			return errDependency("vpc", vpc.ID)
 		}
-		resource.VPCs.Delete(tx, k)
+		resource.VPCs.Delete(tx, vpcKey(vpc))
 		resource.SecurityGroups.Delete(tx, key(vpc.Region, vpc.DefaultSecurityGroup))
 		if vpc.IsDefault {
 			resource.NetworkRegions.Put(tx, vpc.Region, &resource.NetworkRegion{NoDefaultVPC: true})
@@ -117,7 +116,7 @@ func (s *Service) DescribeVpcs(ctx context.Context, in *wire.DescribeVpcsRequest
 	}
 	var all []*resource.VPC
 	err := s.view(ctx, func(r store.Reader) error {
-		all = resource.VPCs.List(r, key(region(ctx), ""))
+		all = vpcsOf(r, region(ctx))
 		return nil
 	})
 	if err != nil {

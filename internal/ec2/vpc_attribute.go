@@ -17,7 +17,7 @@ func (s *Service) DescribeVpcAttribute(ctx context.Context, in *wire.DescribeVpc
 	}
 	out := &wire.DescribeVpcAttributeResult{VpcId: in.VpcId}
 	err := s.view(ctx, func(r store.Reader) error {
-		vpc, ok := resource.VPCs.Get(r, key(region(ctx), *in.VpcId))
+		vpc, ok := getVPC(r, region(ctx), *in.VpcId)
 		if !ok {
 			return errVPCNotFound(*in.VpcId)
 		}
@@ -71,7 +71,7 @@ func (s *Service) ModifyVpcAttribute(ctx context.Context, in *wire.ModifyVpcAttr
 		return err
 	}
 	return s.update(ctx, func(tx *store.Tx) error {
-		vpc, ok := resource.VPCs.Get(tx, key(region(ctx), *in.VpcId))
+		vpc, ok := getVPC(tx, region(ctx), *in.VpcId)
 		if !ok {
 			return errVPCNotFound(*in.VpcId)
 		}

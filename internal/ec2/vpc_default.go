@@ -14,7 +14,7 @@ const defaultCIDR = "172.31.0.0/16"
 
 // PeekDefaultVPC is the region's default VPC if it has been made.
 func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, bool) {
-	for _, vpc := range resource.VPCs.List(r, key(region, "")) {
+	for _, vpc := range vpcsOf(r, region) {
 		if vpc.IsDefault {
 			return vpc, true
 		}
@@ -23,12 +23,13 @@ func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, 
 }
 
 // DefaultVPC returns the region's default VPC, made in tx when nothing has needed
-// it yet. It fails with VPCIdNotSpecified if the user deleted it.
+// it yet. It fails with VPCIdNotSpecified if the user deleted it, or the account has
+// EC2-Classic instead.
 func (s *Service) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
 	if vpc, ok := s.PeekDefaultVPC(tx, region); ok {
 		return vpc, nil
 	}
-	if resource.DefaultVPCDeleted(tx, region) {
+	if s.classic || resource.DefaultVPCDeleted(tx, region) {
 		return nil, errNoDefaultVPC()
 	}
 	return s.makeDefaultVPC(tx, region)
@@ -53,6 +54,9 @@ func (s *Service) CreateDefaultVpc(ctx context.Context, in *wire.CreateDefaultVp
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
+	if s.classic {
+		return nil, errDefaultVPCClassic()
+	}
 	var vpc *resource.VPC
 	err := s.update(ctx, func(tx *store.Tx) error {
 		if _, ok := s.PeekDefaultVPC(tx, region(ctx)); ok {
@@ -69,13 +73,37 @@ func (s *Service) CreateDefaultVpc(ctx context.Context, in *wire.CreateDefaultVp
 	return &wire.CreateDefaultVpcResult{Vpc: s.wireVPC(vpc)}, nil
 }
 
-// view calls fn with what is stored, after the region's default VPC was made if
-// the region is looked at for the first time: to a user it was always there.
+// prepared reports whether a region has the network that to a user was always
+// there: the default VPC unless it was deleted, or that of EC2-Classic.
+func (s *Service) prepared(r store.Reader, region string) bool {
+	if s.classic {
+		_, ok := resource.ClassicNetwork(r, region)
+		return ok
+	}
+	_, ok := s.PeekDefaultVPC(r, region)
+	return ok || resource.DefaultVPCDeleted(r, region)
+}
+
+// prepare makes what a region that is not prepared lacks.
+func (s *Service) prepare(tx *store.Tx, region string) error {
+	if s.prepared(tx, region) {
+		return nil
+	}
+	network := s.DefaultVPC
+	if s.classic {
+		network = s.ClassicNetwork
+	}
+	_, err := network(tx, region)
+	return err
+}
+
+// view calls fn with what is stored, after the region was prepared if it is looked
+// at for the first time.
 func (s *Service) view(ctx context.Context, fn func(r store.Reader) error) error {
 	for {
 		ready := false
 		err := s.store.View(ctx, func(r store.Reader) error {
-			if _, ok := s.PeekDefaultVPC(r, region(ctx)); !ok && !resource.DefaultVPCDeleted(r, region(ctx)) {
+			if !s.prepared(r, region(ctx)) {
 				return nil
 			}
 			ready = true
@@ -90,23 +118,24 @@ func (s *Service) view(ctx context.Context, fn func(r store.Reader) error) error
 	}
 }
 
-// update is a transaction in which the region's default VPC is there unless it
-// was deleted.
+// update is a transaction in which the region is prepared.
 func (s *Service) update(ctx context.Context, fn func(tx *store.Tx) error) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		if !resource.DefaultVPCDeleted(tx, region(ctx)) {
-			if _, err := s.DefaultVPC(tx, region(ctx)); err != nil {
-				return err
-			}
+		if err := s.prepare(tx, region(ctx)); err != nil {
+			return err
 		}
 		return fn(tx)
 	})
 }
 
 // Prepare makes what VPCs of earlier versions lack: their default security group
-// as a record of its own.
+// as a record of its own. It removes the networks of EC2-Classic where the account
+// no longer has that, see topology.InClassic.
 func (s *Service) Prepare(ctx context.Context) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
+		if !s.classic {
+			removeClassic(tx)
+		}
 		for _, vpc := range resource.VPCs.List(tx, "") {
 			if _, ok := resource.SecurityGroups.Get(tx, key(vpc.Region, vpc.DefaultSecurityGroup)); !ok {
 				s.addDefaultGroup(tx, vpc)

@@ -58,7 +58,6 @@ func (s *Service) CreateCacheCluster(ctx context.Context, in *wire.CreateCacheCl
 // unservedOfCreateCluster lists what CreateCacheCluster does not do yet.
 func unservedOfCreateCluster(in *wire.CreateCacheClusterMessage) []refusal {
 	return []refusal{
-		{"CacheSecurityGroupNames", len(in.CacheSecurityGroupNames) > 0},
 		{"SnapshotArns", len(in.SnapshotArns) > 0},
 		{"SnapshotName", set(in.SnapshotName)},
 		{"SnapshotRetentionLimit", core.Val(in.SnapshotRetentionLimit) != 0},
@@ -102,6 +101,7 @@ func (s *Service) clusterSpec(c *resource.CacheCluster, in *wire.CreateCacheClus
 	spec, err := s.spec(c.Region, c.UID, clusterSettings{
 		engine: engine, version: in.EngineVersion, nodeType: in.CacheNodeType,
 		parameterGroup: in.CacheParameterGroupName, subnetGroup: in.CacheSubnetGroupName, port: in.Port,
+		securityGroups: in.SecurityGroupIds, cacheGroups: in.CacheSecurityGroupNames,
 		maintenanceWindow: in.PreferredMaintenanceWindow, snapshotWindow: in.SnapshotWindow, autoMinor: in.AutoMinorVersionUpgrade,
 	})
 	if err != nil {
@@ -113,6 +113,9 @@ func (s *Service) clusterSpec(c *resource.CacheCluster, in *wire.CreateCacheClus
 		}
 		if catalog.Compare(spec.EngineVersion, memcachedTLSVersion) < 0 {
 			return spec, errMemcachedEncryption(spec.EngineVersion)
+		}
+		if spec.Classic() {
+			return spec, errClassicEncryption()
 		}
 		spec.TLS = resource.TLSRequired
 	}
@@ -240,7 +243,12 @@ func (s *Service) bind(tx *store.Tx, region string, spec *resource.CacheClusterS
 	if err != nil {
 		return site{}, err
 	}
-	if spec.SecurityGroupIDs, err = securityGroups(tx, vpc, spec.SubnetGroup, groups); err != nil {
+	if spec.Classic() {
+		err = checkCacheGroups(tx, region, spec.CacheSecurityGroups)
+	} else {
+		spec.SecurityGroupIDs, err = securityGroups(tx, vpc, spec.SubnetGroup, groups)
+	}
+	if err != nil {
 		return site{}, err
 	}
 	return s.siteOf(tx, vpc, subnets), nil

@@ -30,7 +30,7 @@ func (e *clusterEdit) apply() error {
 	if err := checkMemcachedOnly(c, in); err != nil {
 		return err
 	}
-	if c.Spec.ReplicationGroupID != "" && (in.CacheParameterGroupName != nil || in.SecurityGroupIds != nil) {
+	if c.Spec.ReplicationGroupID != "" && (in.CacheParameterGroupName != nil || in.SecurityGroupIds != nil || in.CacheSecurityGroupNames != nil) {
 		return errMemberSettings(c.ID, c.Spec.ReplicationGroupID)
 	}
 	if _, err := changeWindows(&c.Spec, in.PreferredMaintenanceWindow, in.SnapshotWindow); err != nil {
@@ -45,11 +45,15 @@ func (e *clusterEdit) apply() error {
 	if err != nil {
 		return err
 	}
+	caches, err := e.service.changeCacheGroups(e.tx, c, in.CacheSecurityGroupNames)
+	if err != nil {
+		return err
+	}
 	nodes, err := e.changeNodes()
 	if err != nil {
 		return err
 	}
-	if parameters || groups || nodes {
+	if parameters || groups || caches || nodes {
 		beginClusterChange(c, changeModifying)
 	}
 	return nil

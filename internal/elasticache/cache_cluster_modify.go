@@ -49,7 +49,6 @@ func (s *Service) ModifyCacheCluster(ctx context.Context, in *wire.ModifyCacheCl
 // unservedOfModifyCluster lists what ModifyCacheCluster does not do yet.
 func unservedOfModifyCluster(in *wire.ModifyCacheClusterMessage) []refusal {
 	return []refusal{
-		{"CacheSecurityGroupNames", len(in.CacheSecurityGroupNames) > 0},
 		{"NotificationTopicArn", set(in.NotificationTopicArn)},
 		{"NotificationTopicStatus", set(in.NotificationTopicStatus)},
 		{"SnapshotRetentionLimit", core.Val(in.SnapshotRetentionLimit) != 0},
@@ -86,6 +85,9 @@ func (s *Service) changeParameterGroup(r store.Reader, c *resource.CacheCluster,
 func (s *Service) changeSecurityGroups(tx *store.Tx, c *resource.CacheCluster, asked []string) (bool, error) {
 	if asked == nil {
 		return false, nil
+	}
+	if c.Spec.Classic() {
+		return false, errClassicSecurityGroups()
 	}
 	vpc, _, err := s.subnetsOf(tx, c.Region, c.Spec.SubnetGroup)
 	if err != nil {

@@ -19,7 +19,7 @@ func replicaSpec(in *wire.CreateCacheClusterMessage) (resource.CacheClusterSpec,
 	foreign := in.NumCacheNodes != nil && *in.NumCacheNodes != 1 ||
 		set(in.CacheNodeType) || set(in.Engine) || set(in.EngineVersion) || set(in.CacheParameterGroupName) ||
 		set(in.CacheSubnetGroupName) || slices.ContainsFunc(in.SecurityGroupIds, func(id string) bool { return id != "" }) ||
-		in.Port != nil || set(in.AZMode) || len(in.PreferredAvailabilityZones) > 0 || set(in.SnapshotWindow) ||
+		len(in.CacheSecurityGroupNames) > 0 || in.Port != nil || set(in.AZMode) || len(in.PreferredAvailabilityZones) > 0 || set(in.SnapshotWindow) ||
 		in.AuthToken != nil || in.TransitEncryptionEnabled != nil
 	if foreign {
 		return spec, errReplicaParameters()
@@ -86,6 +86,7 @@ func (s *Service) placeReplica(tx *store.Tx, c *resource.CacheCluster, in *wire.
 // joinSpec is what a new member takes over from one that exists.
 func joinSpec(spec resource.CacheClusterSpec) resource.CacheClusterSpec {
 	spec.SecurityGroupIDs = slices.Clone(spec.SecurityGroupIDs)
+	spec.CacheSecurityGroups = slices.Clone(spec.CacheSecurityGroups)
 	spec.Nodes = nil
 	spec.Reboot = nil
 	spec.Change = ""

@@ -29,6 +29,7 @@ type clusterSettings struct {
 	engine                            string
 	version, nodeType                 *string
 	parameterGroup, subnetGroup       *string
+	securityGroups, cacheGroups       []string
 	port                              *int
 	maintenanceWindow, snapshotWindow *string
 	autoMinor                         *bool
@@ -62,9 +63,8 @@ func (s *Service) spec(region, uid string, in clusterSettings) (resource.CacheCl
 	if spec.ParameterGroup == "" {
 		spec.ParameterGroup = "default." + version.Family
 	}
-	spec.SubnetGroup = strings.ToLower(core.Val(in.subnetGroup))
-	if spec.SubnetGroup == "" {
-		spec.SubnetGroup = defaultSubnetGroup
+	if err := s.setPlatform(&spec, in); err != nil {
+		return spec, err
 	}
 	spec.MaintenanceWindow, spec.SnapshotWindow, err = newWindows(region, uid, in.maintenanceWindow, in.snapshotWindow)
 	if in.engine == catalog.Memcached {

@@ -131,7 +131,7 @@ func errReplicaParameters() *core.Error {
 
 func errMemberSettings(id, group string) *core.Error {
 	return errInvalidCombination("Cache cluster %s is a member of replication group %s. "+
-		"CacheParameterGroupName and SecurityGroupIds are changed with ModifyReplicationGroup.", id, group)
+		"CacheParameterGroupName, SecurityGroupIds and CacheSecurityGroupNames are changed with ModifyReplicationGroup.", id, group)
 }
 
 func errApplyImmediately(parameter string) *core.Error {
@@ -404,6 +404,64 @@ func errSubnetZones(group, replicationGroup string) *core.Error {
 
 func errSubnetInUse(id string) *core.Error {
 	return core.Errorf("SubnetInUse", "The subnet ID %s is in use", id)
+}
+
+// EC2-Classic and cache security groups.
+
+func errClassicNotPermitted() *core.Error {
+	return errInvalidValue("Use of cache security groups is not permitted in this API version for your account.")
+}
+
+func errCacheGroupsInVPC() *core.Error {
+	return errInvalidCombination("Use of cache security groups is not permitted along with cache subnet group and/or security group Ids.")
+}
+
+func errCacheGroupsOfVPCCluster() *core.Error {
+	return errInvalidCombination("The parameter CacheSecurityGroupNames can be used only with clusters outside of a VPC.")
+}
+
+func errClassicSecurityGroups() *core.Error {
+	return errInvalidCombination("The parameter SecurityGroupIds can be used only with clusters in a VPC.")
+}
+
+func errClassicEncryption() *core.Error {
+	return errInvalidCombination("Encryption in transit is supported only for clusters in a VPC: a CacheSubnetGroupName must be given at creation.")
+}
+
+func errCacheGroupNotFound(name string) *core.Error {
+	return core.Errorf("CacheSecurityGroupNotFound", "CacheSecurityGroup not found: %s", name).WithStatus(http.StatusNotFound)
+}
+
+func errCacheGroupExists(name string) *core.Error {
+	return core.Errorf("CacheSecurityGroupAlreadyExists", "Cache security group %s already exists.", name)
+}
+
+func errCacheGroupQuota() *core.Error {
+	return core.Errorf("QuotaExceeded.CacheSecurityGroup",
+		"Cache security group quota exceeded. You can have at most %d cache security groups in this region.", maxCacheGroups)
+}
+
+func errCacheGroupDefault(name, done string) *core.Error {
+	return errInvalidValue("The cache security group %s cannot be %s.", name, done)
+}
+
+func errCacheGroupInUse(name, cluster string) *core.Error {
+	return core.Errorf("InvalidCacheSecurityGroupState",
+		"Cache security group %s cannot be deleted: it is in use by cache cluster %s.", name, cluster)
+}
+
+func errEC2GroupUnknown(name, owner string) *core.Error {
+	return errInvalidValue("The EC2 security group %s of the account %s does not exist in EC2-Classic.", name, owner)
+}
+
+func errIngressExists(ec2Group, name string) *core.Error {
+	return core.Errorf("AuthorizationAlreadyExists",
+		"The EC2 security group %s is already authorized for the cache security group %s.", ec2Group, name)
+}
+
+func errIngressNotFound(ec2Group, name string) *core.Error {
+	return core.Errorf("AuthorizationNotFound",
+		"The EC2 security group %s is not authorized for the cache security group %s.", ec2Group, name).WithStatus(http.StatusNotFound)
 }
 
 // Tags and ARNs.

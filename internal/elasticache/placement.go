@@ -8,10 +8,18 @@ import (
 )
 
 // subnetsOf finds the network and the subnets of a subnet group, by its name in
-// lower case. The group "default" is all subnets of the default VPC.
+// lower case. The group "default" is all subnets of the default VPC; no group is
+// all of EC2-Classic.
 func (s *Service) subnetsOf(tx *store.Tx, region, group string) (*resource.VPC, []resource.Subnet, error) {
+	if group == "" {
+		v, err := s.networks.ClassicNetwork(tx, region)
+		if err != nil {
+			return nil, nil, err
+		}
+		return v, v.Subnets, nil
+	}
 	if group == defaultSubnetGroup {
-		if resource.DefaultVPCDeleted(tx, region) {
+		if s.withoutDefaultVPC(tx, region) {
 			return nil, nil, errSubnetGroupNotFound(group)
 		}
 		vpc, err := s.networks.DefaultVPC(tx, region)
@@ -38,6 +46,15 @@ func (s *Service) subnetsOf(tx *store.Tx, region, group string) (*resource.VPC, 
 		return nil, nil, errVPCGone(group, g.VPCID)
 	}
 	return vpc, subnets, nil
+}
+
+// withoutDefaultVPC reports whether a region has no default VPC and gets none by
+// itself: it was deleted, or the account has EC2-Classic instead.
+func (s *Service) withoutDefaultVPC(r store.Reader, region string) bool {
+	if _, ok := s.networks.PeekDefaultVPC(r, region); ok {
+		return false
+	}
+	return s.classic || resource.DefaultVPCDeleted(r, region)
 }
 
 // placement says in which subnets the nodes of a cluster or group may be: the

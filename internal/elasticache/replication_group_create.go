@@ -45,7 +45,6 @@ func unservedOfCreateGroup(in *wire.CreateReplicationGroupMessage) []refusal {
 		{"NumNodeGroups", in.NumNodeGroups != nil && *in.NumNodeGroups > 1},
 		{"NodeGroupConfiguration", len(in.NodeGroupConfiguration) > 1},
 		{"ClusterMode", not(in.ClusterMode, "disabled")},
-		{"CacheSecurityGroupNames", len(in.CacheSecurityGroupNames) > 0},
 		{"SnapshotArns", len(in.SnapshotArns) > 0},
 		{"SnapshotName", set(in.SnapshotName)},
 		{"ServerlessCacheSnapshotName", set(in.ServerlessCacheSnapshotName)},
@@ -125,6 +124,7 @@ func (s *Service) memberSpec(g *resource.ReplicationGroup, in *wire.CreateReplic
 	spec, err := s.spec(g.Region, g.UID, clusterSettings{
 		engine: engine, version: in.EngineVersion, nodeType: in.CacheNodeType,
 		parameterGroup: in.CacheParameterGroupName, subnetGroup: in.CacheSubnetGroupName, port: in.Port,
+		securityGroups: in.SecurityGroupIds, cacheGroups: in.CacheSecurityGroupNames,
 		maintenanceWindow: in.PreferredMaintenanceWindow, snapshotWindow: in.SnapshotWindow, autoMinor: in.AutoMinorVersionUpgrade,
 	})
 	spec.ReplicationGroupID = g.ID
@@ -136,6 +136,8 @@ func (s *Service) memberSpec(g *resource.ReplicationGroup, in *wire.CreateReplic
 func (s *Service) secure(d *groupDraft, in *wire.CreateReplicationGroupMessage) error {
 	on, mode := core.Val(in.TransitEncryptionEnabled), core.Val(in.TransitEncryptionMode)
 	switch {
+	case on && d.member.Classic():
+		return errClassicEncryption()
 	case !on && mode != "":
 		return errTLSModeOnly()
 	case !on && in.AuthToken != nil:

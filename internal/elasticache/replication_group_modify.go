@@ -54,7 +54,6 @@ func unservedOfModifyGroup(in *wire.ModifyReplicationGroupMessage) []refusal {
 	return []refusal{
 		{"SnapshottingClusterId", set(in.SnapshottingClusterId)},
 		{"NodeGroupId", not(in.NodeGroupId, onlyShard)},
-		{"CacheSecurityGroupNames", len(in.CacheSecurityGroupNames) > 0},
 		{"NotificationTopicArn", set(in.NotificationTopicArn)},
 		{"NotificationTopicStatus", set(in.NotificationTopicStatus)},
 		{"SnapshotRetentionLimit", core.Val(in.SnapshotRetentionLimit) != 0},
@@ -220,6 +219,10 @@ func (e *groupEdit) securityGroups() error {
 			return err
 		}
 		e.needsWork(changed)
+		if changed, err = e.service.changeCacheGroups(e.tx, c, e.in.CacheSecurityGroupNames); err != nil {
+			return err
+		}
+		e.needsWork(changed)
 	}
 	return nil
 }
@@ -263,6 +266,9 @@ func (e *groupEdit) authToken() error {
 func (e *groupEdit) transitEncryption() error {
 	if e.in.TransitEncryptionEnabled == nil && !set(e.in.TransitEncryptionMode) {
 		return nil
+	}
+	if e.members[0].Spec.Classic() {
+		return errClassicEncryption()
 	}
 	if e.g.Spec.Auth.Enabled() {
 		return errTLSWithAccessControl()

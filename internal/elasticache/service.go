@@ -22,6 +22,9 @@ type Networks interface {
 	DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error)
 	// PeekDefaultVPC is the default VPC if it exists already.
 	PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, bool)
+	// ClassicNetwork is the region's EC2-Classic network, made in tx when it is
+	// missing. Only an account that has EC2-Classic may ask for it.
+	ClassicNetwork(tx *store.Tx, region string) (*resource.VPC, error)
 }
 
 // Advertise makes every endpoint one port of a range on one host, for clients
@@ -32,7 +35,8 @@ type Advertise struct {
 	PortFrom, PortTo int
 }
 
-// Config is what a Service needs. All fields but Advertise are required.
+// Config is what a Service needs. All fields but Advertise and
+// Classic are required.
 type Config struct {
 	Store   *store.Store
 	Seal    *seal.Ring
@@ -41,6 +45,9 @@ type Config struct {
 	Catalog *catalog.Catalog
 	// Networks knows the VPCs.
 	Networks Networks
+	// Classic: the account has EC2-Classic, where clusters are that name no subnet
+	// group.
+	Classic bool
 	// NewID returns a fresh random identifier; it is called outside transactions.
 	NewID     func() string
 	Advertise Advertise
@@ -57,6 +64,7 @@ type Service struct {
 	account   string
 	catalog   *catalog.Catalog
 	networks  Networks
+	classic   bool
 	newID     func() string
 	advertise Advertise
 	domain    string
@@ -74,6 +82,7 @@ func New(c Config) *Service {
 		account:   c.Account,
 		catalog:   c.Catalog,
 		networks:  c.Networks,
+		classic:   c.Classic,
 		newID:     c.NewID,
 		advertise: c.Advertise,
 		domain:    c.Domain,
@@ -87,6 +96,7 @@ const (
 	arnReplicationGroup = "replicationgroup"
 	arnParameterGroup   = "parametergroup"
 	arnSubnetGroup      = "subnetgroup"
+	arnSecurityGroup    = "securitygroup"
 )
 
 // arn is the ARN of a resource of this account, as answers carry it.

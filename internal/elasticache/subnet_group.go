@@ -64,6 +64,9 @@ func setSubnets(r store.Reader, g *resource.SubnetGroup, ids []string) (*resourc
 	}
 	home := map[string]*resource.VPC{}
 	for _, vpc := range resource.VPCs.List(r, key(g.Region, "")) {
+		if resource.IsClassic(vpc.ID) {
+			continue
+		}
 		for _, n := range vpc.Subnets {
 			home[n.ID] = vpc
 		}
@@ -124,7 +127,7 @@ func (s *Service) ensureDefaultVPC(ctx context.Context) error {
 	exists := false
 	err := s.store.View(ctx, func(r store.Reader) error {
 		_, exists = s.networks.PeekDefaultVPC(r, region(ctx))
-		exists = exists || resource.DefaultVPCDeleted(r, region(ctx))
+		exists = exists || s.withoutDefaultVPC(r, region(ctx))
 		return nil
 	})
 	if err != nil || exists {

@@ -53,7 +53,7 @@ func (s *Service) ListTagsForResource(ctx context.Context, in *wire.ListTagsForR
 	}
 	var out *wire.TagListMessage
 	err = s.store.View(ctx, func(r store.Reader) error {
-		t, err := findTagged(r, arn)
+		t, err := s.findTagged(r, arn)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *Service) changeTags(ctx context.Context, name *string, edit func(tags m
 	}
 	var out *wire.TagListMessage
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
-		t, err := findTagged(tx, arn)
+		t, err := s.findTagged(tx, arn)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ type tagged struct {
 }
 
 // findTagged finds the resource that an ARN names.
-func findTagged(r store.Reader, arn core.ARN) (tagged, error) {
+func (s *Service) findTagged(r store.Reader, arn core.ARN) (tagged, error) {
 	k := key(arn.Region, arn.Name)
 	switch arn.Type {
 	case arnCluster:
@@ -155,6 +155,8 @@ func findTagged(r store.Reader, arn core.ARN) (tagged, error) {
 			g.Tags = tags
 			resource.ParameterGroups.Put(tx, k, g)
 		}}, nil
+	case arnSecurityGroup:
+		return s.findTaggedCacheGroup(r, k, arn.Name)
 	case arnSubnetGroup:
 		if arn.Name == defaultSubnetGroup {
 			return tagged{locked: errNotTaggable(arn.Name)}, nil

@@ -35,11 +35,14 @@ type CacheClusterSpec struct {
 	Engine, EngineVersion string
 	NodeType              string
 	// ParameterGroup is the name of the group whose values are wanted.
-	ParameterGroup   string
+	ParameterGroup string
+	// SubnetGroup is empty in EC2-Classic.
 	SubnetGroup      string
 	SecurityGroupIDs []string
-	Port             int
-	TLS              TLSMode
+	// CacheSecurityGroups are names, at least one in EC2-Classic and none in a VPC.
+	CacheSecurityGroups []string
+	Port                int
+	TLS                 TLSMode
 	// ReplicationGroupID is empty for a cluster of its own.
 	ReplicationGroupID string
 	// Nodes are the nodes wanted, sorted by ID ("0001", ...).
@@ -59,6 +62,9 @@ type CacheClusterSpec struct {
 	// Deleting is set once and never taken back.
 	Deleting bool
 }
+
+// Classic reports whether the cluster is in EC2-Classic, not in a VPC.
+func (s *CacheClusterSpec) Classic() bool { return len(s.CacheSecurityGroups) > 0 }
 
 // NodeSlot is a place for a node of a cluster.
 type NodeSlot struct {

@@ -18,7 +18,11 @@ type NetworkInterface struct {
 	// ClusterID and NodeID name the node.
 	ClusterID, NodeID string
 	SecurityGroupIDs  []string
-	Created           time.Time
+	// CacheSecurityGroups are names; the interface has those instead in EC2-Classic.
+	CacheSecurityGroups []string
+	// Port is the one that the node listens on.
+	Port    int
+	Created time.Time
 }
 
 // NetworkInterfaces are the interfaces of all nodes of a region, in the order of
@@ -36,7 +40,8 @@ func NetworkInterfaces(r store.Reader, region string) []NetworkInterface {
 			out = append(out, NetworkInterface{
 				ID: interfaceID(c, n), Region: region, VPCID: home[n.SubnetID], SubnetID: n.SubnetID, Zone: n.Zone,
 				Address: n.Endpoint.VPC.Address, ClusterID: c.ID, NodeID: n.ID,
-				SecurityGroupIDs: c.Spec.SecurityGroupIDs, Created: n.Created,
+				SecurityGroupIDs: c.Spec.SecurityGroupIDs, CacheSecurityGroups: c.Spec.CacheSecurityGroups,
+				Port: c.Spec.Port, Created: n.Created,
 			})
 		}
 	}

@@ -23,6 +23,7 @@ func World(r store.Reader) (network.World, map[string]network.Interface) {
 			w.VPCs = append(w.VPCs, network.VPC{ID: v.ID, CIDR: cidr})
 		}
 	}
+	caches := cacheGroups{reader: r, known: map[string]bool{}}
 	for _, g := range resource.SecurityGroups.List(r, "") {
 		w.Groups = append(w.Groups, network.Group{ID: g.ID, VPC: g.VPCID, Rules: rules(g)})
 	}
@@ -40,10 +41,14 @@ func World(r store.Reader) (network.World, map[string]network.Interface) {
 				continue
 			}
 			i := network.Interface{ID: n.ID, VPC: n.VPCID, Addresses: []netip.Addr{address}, Groups: n.SecurityGroupIDs, Passive: true}
+			if resource.IsClassic(n.VPCID) {
+				i.Groups = caches.of(n)
+			}
 			nodes[region+"/"+n.ClusterID+"/"+n.NodeID] = i
 			w.Interfaces = append(w.Interfaces, i)
 		}
 	}
+	w.Groups = append(w.Groups, caches.all...)
 	return w, nodes
 }
 
@@ -92,6 +97,9 @@ func rules(g *resource.SecurityGroup) []network.Rule {
 			out.CIDR = cidr
 		}
 		all = append(all, out)
+	}
+	if resource.IsClassic(g.VPCID) {
+		all = append(all, classicEgress(g.ID))
 	}
 	return all
 }

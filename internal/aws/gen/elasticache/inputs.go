@@ -14,6 +14,13 @@ type AddTagsToResourceMessage struct {
 	Tags         []*Tag  `item:"Tag" required:"true"`
 }
 
+// AuthorizeCacheSecurityGroupIngressMessage is a structure of the API.
+type AuthorizeCacheSecurityGroupIngressMessage struct {
+	CacheSecurityGroupName  *string `required:"true"`
+	EC2SecurityGroupName    *string `required:"true"`
+	EC2SecurityGroupOwnerId *string `required:"true"`
+}
+
 // CloudWatchLogsDestinationDetails is a structure of the API.
 type CloudWatchLogsDestinationDetails struct {
 	LogGroup *string
@@ -67,6 +74,13 @@ type CreateCacheParameterGroupMessage struct {
 	CacheParameterGroupFamily *string `required:"true"`
 	Description               *string `required:"true"`
 	Tags                      []*Tag  `item:"Tag"`
+}
+
+// CreateCacheSecurityGroupMessage is a structure of the API.
+type CreateCacheSecurityGroupMessage struct {
+	CacheSecurityGroupName *string `required:"true"`
+	Description            *string `required:"true"`
+	Tags                   []*Tag  `item:"Tag"`
 }
 
 // CreateCacheSubnetGroupMessage is a structure of the API.
@@ -141,6 +155,11 @@ type DeleteCacheParameterGroupMessage struct {
 	CacheParameterGroupName *string `required:"true"`
 }
 
+// DeleteCacheSecurityGroupMessage is a structure of the API.
+type DeleteCacheSecurityGroupMessage struct {
+	CacheSecurityGroupName *string `required:"true"`
+}
+
 // DeleteCacheSubnetGroupMessage is a structure of the API.
 type DeleteCacheSubnetGroupMessage struct {
 	CacheSubnetGroupName *string `required:"true"`
@@ -185,6 +204,13 @@ type DescribeCacheParametersMessage struct {
 	Source                  *string
 	MaxRecords              *int
 	Marker                  *string
+}
+
+// DescribeCacheSecurityGroupsMessage is a structure of the API.
+type DescribeCacheSecurityGroupsMessage struct {
+	CacheSecurityGroupName *string
+	MaxRecords             *int
+	Marker                 *string
 }
 
 // DescribeCacheSubnetGroupsMessage is a structure of the API.
@@ -367,6 +393,13 @@ type ResetCacheParameterGroupMessage struct {
 	CacheParameterGroupName *string `required:"true"`
 	ResetAllParameters      *bool
 	ParameterNameValues     []*ParameterNameValue `item:"ParameterNameValue"`
+}
+
+// RevokeCacheSecurityGroupIngressMessage is a structure of the API.
+type RevokeCacheSecurityGroupIngressMessage struct {
+	CacheSecurityGroupName  *string `required:"true"`
+	EC2SecurityGroupName    *string `required:"true"`
+	EC2SecurityGroupOwnerId *string `required:"true"`
 }
 
 // ScaleConfig is a structure of the API.

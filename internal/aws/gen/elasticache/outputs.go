@@ -12,6 +12,11 @@ type AllowedNodeTypeModificationsMessage struct {
 	ScaleDownModifications []string
 }
 
+// AuthorizeCacheSecurityGroupIngressResult is a structure of the API.
+type AuthorizeCacheSecurityGroupIngressResult struct {
+	CacheSecurityGroup *CacheSecurityGroup
+}
+
 // AvailabilityZone is a structure of the API.
 type AvailabilityZone struct {
 	Name *string
@@ -140,10 +145,25 @@ type CacheParameterGroupsMessage struct {
 	CacheParameterGroups []*CacheParameterGroup `item:"CacheParameterGroup"`
 }
 
+// CacheSecurityGroup is a structure of the API.
+type CacheSecurityGroup struct {
+	OwnerId                *string
+	CacheSecurityGroupName *string
+	Description            *string
+	EC2SecurityGroups      []*EC2SecurityGroup `item:"EC2SecurityGroup"`
+	ARN                    *string
+}
+
 // CacheSecurityGroupMembership is a structure of the API.
 type CacheSecurityGroupMembership struct {
 	CacheSecurityGroupName *string
 	Status                 *string
+}
+
+// CacheSecurityGroupMessage is a structure of the API.
+type CacheSecurityGroupMessage struct {
+	Marker              *string
+	CacheSecurityGroups []*CacheSecurityGroup `item:"CacheSecurityGroup"`
 }
 
 // CacheSubnetGroup is a structure of the API.
@@ -170,6 +190,11 @@ type CreateCacheClusterResult struct {
 // CreateCacheParameterGroupResult is a structure of the API.
 type CreateCacheParameterGroupResult struct {
 	CacheParameterGroup *CacheParameterGroup
+}
+
+// CreateCacheSecurityGroupResult is a structure of the API.
+type CreateCacheSecurityGroupResult struct {
+	CacheSecurityGroup *CacheSecurityGroup
 }
 
 // CreateCacheSubnetGroupResult is a structure of the API.
@@ -200,6 +225,13 @@ type DeleteReplicationGroupResult struct {
 // DescribeEngineDefaultParametersResult is a structure of the API.
 type DescribeEngineDefaultParametersResult struct {
 	EngineDefaults *EngineDefaults
+}
+
+// EC2SecurityGroup is a structure of the API.
+type EC2SecurityGroup struct {
+	Status                  *string
+	EC2SecurityGroupName    *string
+	EC2SecurityGroupOwnerId *string
 }
 
 // Endpoint is a structure of the API.
@@ -389,6 +421,11 @@ type ReplicationGroupPendingModifiedValues struct {
 // ReshardingStatus is a structure of the API.
 type ReshardingStatus struct {
 	SlotMigration *SlotMigration
+}
+
+// RevokeCacheSecurityGroupIngressResult is a structure of the API.
+type RevokeCacheSecurityGroupIngressResult struct {
+	CacheSecurityGroup *CacheSecurityGroup
 }
 
 // SecurityGroupMembership is a structure of the API.

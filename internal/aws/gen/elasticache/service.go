@@ -14,19 +14,23 @@ import (
 // Service is what an implementation of the served actions provides.
 type Service interface {
 	AddTagsToResource(ctx context.Context, in *AddTagsToResourceMessage) (*TagListMessage, error)
+	AuthorizeCacheSecurityGroupIngress(ctx context.Context, in *AuthorizeCacheSecurityGroupIngressMessage) (*AuthorizeCacheSecurityGroupIngressResult, error)
 	CreateCacheCluster(ctx context.Context, in *CreateCacheClusterMessage) (*CreateCacheClusterResult, error)
 	CreateCacheParameterGroup(ctx context.Context, in *CreateCacheParameterGroupMessage) (*CreateCacheParameterGroupResult, error)
+	CreateCacheSecurityGroup(ctx context.Context, in *CreateCacheSecurityGroupMessage) (*CreateCacheSecurityGroupResult, error)
 	CreateCacheSubnetGroup(ctx context.Context, in *CreateCacheSubnetGroupMessage) (*CreateCacheSubnetGroupResult, error)
 	CreateReplicationGroup(ctx context.Context, in *CreateReplicationGroupMessage) (*CreateReplicationGroupResult, error)
 	DecreaseReplicaCount(ctx context.Context, in *DecreaseReplicaCountMessage) (*DecreaseReplicaCountResult, error)
 	DeleteCacheCluster(ctx context.Context, in *DeleteCacheClusterMessage) (*DeleteCacheClusterResult, error)
 	DeleteCacheParameterGroup(ctx context.Context, in *DeleteCacheParameterGroupMessage) error
+	DeleteCacheSecurityGroup(ctx context.Context, in *DeleteCacheSecurityGroupMessage) error
 	DeleteCacheSubnetGroup(ctx context.Context, in *DeleteCacheSubnetGroupMessage) error
 	DeleteReplicationGroup(ctx context.Context, in *DeleteReplicationGroupMessage) (*DeleteReplicationGroupResult, error)
 	DescribeCacheClusters(ctx context.Context, in *DescribeCacheClustersMessage) (*CacheClusterMessage, error)
 	DescribeCacheEngineVersions(ctx context.Context, in *DescribeCacheEngineVersionsMessage) (*CacheEngineVersionMessage, error)
 	DescribeCacheParameterGroups(ctx context.Context, in *DescribeCacheParameterGroupsMessage) (*CacheParameterGroupsMessage, error)
 	DescribeCacheParameters(ctx context.Context, in *DescribeCacheParametersMessage) (*CacheParameterGroupDetails, error)
+	DescribeCacheSecurityGroups(ctx context.Context, in *DescribeCacheSecurityGroupsMessage) (*CacheSecurityGroupMessage, error)
 	DescribeCacheSubnetGroups(ctx context.Context, in *DescribeCacheSubnetGroupsMessage) (*CacheSubnetGroupMessage, error)
 	DescribeEngineDefaultParameters(ctx context.Context, in *DescribeEngineDefaultParametersMessage) (*DescribeEngineDefaultParametersResult, error)
 	DescribeEvents(ctx context.Context, in *DescribeEventsMessage) (*EventsMessage, error)
@@ -41,6 +45,7 @@ type Service interface {
 	RebootCacheCluster(ctx context.Context, in *RebootCacheClusterMessage) (*RebootCacheClusterResult, error)
 	RemoveTagsFromResource(ctx context.Context, in *RemoveTagsFromResourceMessage) (*TagListMessage, error)
 	ResetCacheParameterGroup(ctx context.Context, in *ResetCacheParameterGroupMessage) (*CacheParameterGroupNameMessage, error)
+	RevokeCacheSecurityGroupIngress(ctx context.Context, in *RevokeCacheSecurityGroupIngressMessage) (*RevokeCacheSecurityGroupIngressResult, error)
 	TestFailover(ctx context.Context, in *TestFailoverMessage) (*TestFailoverResult, error)
 }
 
@@ -61,10 +66,14 @@ func operations(impl Service) []api.Operation {
 	return []api.Operation{
 		api.Returning("AddTagsToResource", "AddTagsToResourceResult", impl.AddTagsToResource,
 			"CacheClusterNotFound", "CacheParameterGroupNotFound", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "InvalidReplicationGroupState", "ReplicationGroupNotFoundFault", "ReservedCacheNodeNotFound", "SnapshotNotFoundFault", "UserNotFound", "UserGroupNotFound", "ServerlessCacheNotFoundFault", "InvalidServerlessCacheStateFault", "ServerlessCacheSnapshotNotFoundFault", "InvalidServerlessCacheSnapshotStateFault", "TagQuotaPerResourceExceeded", "InvalidARN"),
+		api.Returning("AuthorizeCacheSecurityGroupIngress", "AuthorizeCacheSecurityGroupIngressResult", impl.AuthorizeCacheSecurityGroupIngress,
+			"CacheSecurityGroupNotFound", "InvalidCacheSecurityGroupState", "AuthorizationAlreadyExists", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("CreateCacheCluster", "CreateCacheClusterResult", impl.CreateCacheCluster,
 			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "CacheClusterAlreadyExists", "InsufficientCacheClusterCapacity", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "ClusterQuotaForCustomerExceeded", "NodeQuotaForClusterExceeded", "NodeQuotaForCustomerExceeded", "CacheParameterGroupNotFound", "InvalidVPCNetworkStateFault", "TagQuotaPerResourceExceeded", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("CreateCacheParameterGroup", "CreateCacheParameterGroupResult", impl.CreateCacheParameterGroup,
 			"CacheParameterGroupQuotaExceeded", "CacheParameterGroupAlreadyExists", "InvalidCacheParameterGroupState", "TagQuotaPerResourceExceeded", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("CreateCacheSecurityGroup", "CreateCacheSecurityGroupResult", impl.CreateCacheSecurityGroup,
+			"CacheSecurityGroupAlreadyExists", "QuotaExceeded.CacheSecurityGroup", "TagQuotaPerResourceExceeded", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("CreateCacheSubnetGroup", "CreateCacheSubnetGroupResult", impl.CreateCacheSubnetGroup,
 			"CacheSubnetGroupAlreadyExists", "CacheSubnetGroupQuotaExceeded", "CacheSubnetQuotaExceededFault", "TagQuotaPerResourceExceeded", "InvalidSubnet", "SubnetNotAllowedFault"),
 		api.Returning("CreateReplicationGroup", "CreateReplicationGroupResult", impl.CreateReplicationGroup,
@@ -75,6 +84,8 @@ func operations(impl Service) []api.Operation {
 			"CacheClusterNotFound", "InvalidCacheClusterState", "SnapshotAlreadyExistsFault", "SnapshotFeatureNotSupportedFault", "SnapshotQuotaExceededFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Void("DeleteCacheParameterGroup", impl.DeleteCacheParameterGroup,
 			"InvalidCacheParameterGroupState", "CacheParameterGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Void("DeleteCacheSecurityGroup", impl.DeleteCacheSecurityGroup,
+			"InvalidCacheSecurityGroupState", "CacheSecurityGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Void("DeleteCacheSubnetGroup", impl.DeleteCacheSubnetGroup,
 			"CacheSubnetGroupInUse", "CacheSubnetGroupNotFoundFault"),
 		api.Returning("DeleteReplicationGroup", "DeleteReplicationGroupResult", impl.DeleteReplicationGroup,
@@ -86,6 +97,8 @@ func operations(impl Service) []api.Operation {
 			"CacheParameterGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("DescribeCacheParameters", "DescribeCacheParametersResult", impl.DescribeCacheParameters,
 			"CacheParameterGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("DescribeCacheSecurityGroups", "DescribeCacheSecurityGroupsResult", impl.DescribeCacheSecurityGroups,
+			"CacheSecurityGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("DescribeCacheSubnetGroups", "DescribeCacheSubnetGroupsResult", impl.DescribeCacheSubnetGroups,
 			"CacheSubnetGroupNotFoundFault"),
 		api.Returning("DescribeEngineDefaultParameters", "DescribeEngineDefaultParametersResult", impl.DescribeEngineDefaultParameters,
@@ -114,6 +127,8 @@ func operations(impl Service) []api.Operation {
 			"CacheClusterNotFound", "CacheParameterGroupNotFound", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "InvalidReplicationGroupState", "ReplicationGroupNotFoundFault", "ReservedCacheNodeNotFound", "SnapshotNotFoundFault", "UserNotFound", "UserGroupNotFound", "ServerlessCacheNotFoundFault", "InvalidServerlessCacheStateFault", "ServerlessCacheSnapshotNotFoundFault", "InvalidServerlessCacheSnapshotStateFault", "InvalidARN", "TagNotFound"),
 		api.Returning("ResetCacheParameterGroup", "ResetCacheParameterGroupResult", impl.ResetCacheParameterGroup,
 			"InvalidCacheParameterGroupState", "CacheParameterGroupNotFound", "InvalidParameterValue", "InvalidParameterCombination", "InvalidGlobalReplicationGroupState"),
+		api.Returning("RevokeCacheSecurityGroupIngress", "RevokeCacheSecurityGroupIngressResult", impl.RevokeCacheSecurityGroupIngress,
+			"CacheSecurityGroupNotFound", "AuthorizationNotFound", "InvalidCacheSecurityGroupState", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("TestFailover", "TestFailoverResult", impl.TestFailover,
 			"APICallRateForCustomerExceeded", "InvalidCacheClusterState", "InvalidReplicationGroupState", "NodeGroupNotFoundFault", "ReplicationGroupNotFoundFault", "TestFailoverNotAvailableFault", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
 	}
