@@ -224,3 +224,34 @@ func TestMakeDirs(t *testing.T) {
 		t.Error("/tmp itself was taken as the run directory")
 	}
 }
+
+func TestPlatforms(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args    []string
+		env     string
+		classic bool
+		refused string
+	}{
+		{},
+		{args: []string{"--platforms=vpc"}},
+		{args: []string{"--platforms=ec2,vpc"}, classic: true},
+		{args: []string{"--platforms=vpc,ec2"}, classic: true},
+		{env: "ec2,vpc", classic: true},
+		{args: []string{"--platforms=ec2"}, refused: `platforms: "ec2" is neither vpc nor ec2,vpc`},
+		{args: []string{"--platforms=vpc,vpc"}, refused: `platforms: "vpc,vpc" is neither vpc nor ec2,vpc`},
+		{args: []string{"--platforms=EC2,VPC"}, refused: `platforms: "EC2,VPC" is neither vpc nor ec2,vpc`},
+		{args: []string{"--platforms="}, refused: `platforms: "" is neither vpc nor ec2,vpc`},
+	} {
+		cfg, err := load(t, map[string]string{"LARDER_PLATFORMS": c.env}, c.args...)
+		if c.refused != "" {
+			if err == nil || err.Error() != c.refused {
+				t.Errorf("%v: got %v, want %s", c.args, err, c.refused)
+			}
+			continue
+		}
+		if err != nil || cfg.Classic() != c.classic {
+			t.Errorf("%v %q: classic %v, %v", c.args, c.env, cfg.Classic(), err)
+		}
+	}
+}

@@ -18,6 +18,9 @@ func (s *Service) ModifyCacheCluster(ctx context.Context, in *wire.ModifyCacheCl
 	if err := refuseUnserved(unservedOfModifyCluster(in)); err != nil {
 		return nil, err
 	}
+	if in.CacheSecurityGroupNames != nil && !s.classic {
+		return nil, errClassicNotPermitted()
+	}
 	id, err := clusterID(in.CacheClusterId)
 	if err != nil {
 		return nil, err

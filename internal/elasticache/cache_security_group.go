@@ -33,7 +33,7 @@ func (s *Service) CreateCacheSecurityGroup(ctx context.Context, in *wire.CreateC
 	if name == resource.DefaultCacheSecurityGroup {
 		return nil, errCacheGroupDefault(name, "created")
 	}
-	g := &resource.CacheSecurityGroup{Region: region(ctx), Name: name, Description: text, Tags: tags}
+	g := &resource.CacheSecurityGroup{Region: region(ctx), Name: name, UID: s.newID(), Description: text, Tags: tags}
 	err = s.store.Update(ctx, func(tx *store.Tx) error {
 		all := listCacheGroups(tx, g.Region)
 		if slices.ContainsFunc(all, func(o *resource.CacheSecurityGroup) bool { return o.Name == name }) {

@@ -79,6 +79,19 @@ func (testNetworks) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC
 	return resource.VPCs.Get(r, key(region, "vpc-1"))
 }
 
+func (testNetworks) ClassicNetwork(tx *store.Tx, region string) (*resource.VPC, error) {
+	if v, ok := resource.ClassicNetwork(tx, region); ok {
+		return v, nil
+	}
+	v := &resource.VPC{
+		Region: region, ID: resource.ClassicID("1"), CIDR: "10.20.0.0/16", Window: 20, DefaultSecurityGroup: "sg-classic",
+		Subnets: []resource.Subnet{{ID: "pool-a", CIDR: "10.20.0.0/20", Zone: region + "a"}, {ID: "pool-b", CIDR: "10.20.16.0/20", Zone: region + "b"}},
+	}
+	resource.VPCs.Put(tx, key(region, v.ID), v)
+	resource.SecurityGroups.Put(tx, key(region, "sg-classic"), &resource.SecurityGroup{Region: region, ID: "sg-classic", VPCID: v.ID, Name: "default"})
+	return v, nil
+}
+
 func (f *clusterFixture) update(fn func(tx *store.Tx) error) {
 	f.t.Helper()
 	if err := f.Service.store.Update(f.ctx, fn); err != nil {
@@ -96,6 +109,10 @@ func (f *clusterFixture) dump() string {
 		}
 		for _, k := range resource.ReplicationGroups.Keys(r, "") {
 			g, _ := resource.ReplicationGroups.Get(r, k)
+			fmt.Fprintf(&b, "%s %+v\n", k, *g)
+		}
+		for _, k := range resource.CacheSecurityGroups.Keys(r, "") {
+			g, _ := resource.CacheSecurityGroups.Get(r, k)
 			fmt.Fprintf(&b, "%s %+v\n", k, *g)
 		}
 		for _, k := range resource.Addresses.Keys(r, "") {

@@ -33,7 +33,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			},
 			served: "CacheClusterId ReplicationGroupId AZMode PreferredAvailabilityZone PreferredAvailabilityZones NumCacheNodes CacheNodeType " +
 				"Engine EngineVersion CacheParameterGroupName CacheSubnetGroupName SecurityGroupIds Tags PreferredMaintenanceWindow Port " +
-				"AutoMinorVersionUpgrade SnapshotWindow TransitEncryptionEnabled",
+				"AutoMinorVersionUpgrade SnapshotWindow TransitEncryptionEnabled CacheSecurityGroupNames",
 		},
 		{
 			name: "ModifyCacheCluster",
@@ -45,7 +45,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 				return err
 			},
 			served: "CacheClusterId NumCacheNodes CacheNodeIdsToRemove AZMode NewAvailabilityZones SecurityGroupIds PreferredMaintenanceWindow " +
-				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow",
+				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow CacheSecurityGroupNames",
 		},
 		{
 			name: "RebootCacheCluster",
@@ -79,7 +79,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			},
 			served: "ReplicationGroupId ReplicationGroupDescription AutomaticFailoverEnabled MultiAZEnabled NumCacheClusters PreferredCacheClusterAZs " +
 				"ReplicasPerNodeGroup CacheNodeType Engine EngineVersion CacheParameterGroupName CacheSubnetGroupName SecurityGroupIds Tags " +
-				"PreferredMaintenanceWindow Port AutoMinorVersionUpgrade SnapshotWindow AuthToken TransitEncryptionEnabled TransitEncryptionMode",
+				"PreferredMaintenanceWindow Port AutoMinorVersionUpgrade SnapshotWindow AuthToken TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames",
 		},
 		{
 			name: "ModifyReplicationGroup",
@@ -90,7 +90,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			},
 			served: "ReplicationGroupId ReplicationGroupDescription PrimaryClusterId AutomaticFailoverEnabled MultiAZEnabled SecurityGroupIds PreferredMaintenanceWindow " +
 				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow AuthToken AuthTokenUpdateStrategy " +
-				"TransitEncryptionEnabled TransitEncryptionMode",
+				"TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames",
 		},
 		{
 			name: "DeleteReplicationGroup",

@@ -11,6 +11,8 @@ const DefaultCacheSecurityGroup = "default"
 // that name it. Key: REGION/NAME.
 type CacheSecurityGroup struct {
 	Region, Name, Description string
+	// UID tells a group from one that has its name later; the default one has none.
+	UID string
 	// Generation counts the changes of Ingress.
 	Generation int64
 	// Ingress is in the order in which it was authorized.

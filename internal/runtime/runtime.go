@@ -24,10 +24,15 @@ import (
 // latest one winning when the reader is slow; after the start one for every
 // node found. The channel is closed by Close.
 //
+// Enforced is the revision of the latest document whose World is known to be in
+// force: who connects from then on is let in or refused as it says. It is 0 until
+// there is one.
+//
 // Replication asks the engine itself, at once.
 type Runtime interface {
 	Apply(ctx context.Context, doc *Document) error
 	Reports() <-chan []Report
+	Enforced() int64
 	Replication(ctx context.Context, node string) (Replication, error)
 }
 

@@ -42,6 +42,8 @@ type Runtime struct {
 	failures map[string]string
 	silent   map[string]bool
 	applied  int
+	delayed  bool
+	enforced int64
 	reports  chan []runtime.Report
 }
 
@@ -78,6 +80,25 @@ func (r *Runtime) Apply(_ context.Context, doc *runtime.Document) error {
 
 // Reports implements runtime.Runtime.
 func (r *Runtime) Reports() <-chan []runtime.Report { return r.reports }
+
+// Enforced implements runtime.Runtime: a document is in force when it is applied,
+// unless the test delays that.
+func (r *Runtime) Enforced() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.delayed {
+		return r.enforced
+	}
+	return r.doc.Revision
+}
+
+// Delay keeps documents that are applied from now on out of force, or puts all in
+// force.
+func (r *Runtime) Delay(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delayed, r.enforced = on, r.doc.Revision
+}
 
 // Replication implements runtime.Runtime.
 func (r *Runtime) Replication(_ context.Context, node string) (runtime.Replication, error) {

@@ -59,7 +59,7 @@ func (h *Host) Controller() reconcile.Controller {
 func watches(c store.Change) []string {
 	switch c.Table {
 	case resource.Nodes.Name(), resource.CacheClusters.Name(), resource.ReplicationGroups.Name(), resource.Certificates.Name(),
-		resource.VPCs.Name(), resource.SecurityGroups.Name(), resource.Attachments.Name():
+		resource.VPCs.Name(), resource.SecurityGroups.Name(), resource.Attachments.Name(), resource.CacheSecurityGroups.Name():
 		return []string{theHost}
 	}
 	return nil
@@ -69,12 +69,19 @@ func watches(c store.Change) []string {
 func (h *Host) Reconcile(ctx context.Context, _ string) (time.Duration, error) {
 	var doc *runtime.Document
 	var err error
-	h.Store.Local(func(r store.Reader) { doc, err = Compose(r, h.secrets) })
+	var waiting []*resource.CacheSecurityGroup
+	h.Store.Local(func(r store.Reader) {
+		doc, err = Compose(r, h.secrets)
+		waiting = unsettled(r)
+	})
 	h.secrets.turn()
 	if err != nil {
 		return 0, fmt.Errorf("composing the document: %w", err)
 	}
-	return 0, h.apply(ctx, doc)
+	if err := h.apply(ctx, doc); err != nil {
+		return 0, err
+	}
+	return h.settle(ctx, waiting)
 }
 
 // apply hands a document to the runtime unless it has it. Revisions are times,

@@ -218,6 +218,9 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 	return nil
 }
 
+// Enforced implements runtime.Runtime.
+func (r *Runtime) Enforced() int64 { return r.net.enforcedRevision() }
+
 // begin does what only the first document tells: which login the nodes found in
 // service have, and which directories are nobody's. r.mu is held.
 func (r *Runtime) begin(doc *runtime.Document, uids map[string]bool) {

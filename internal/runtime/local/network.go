@@ -47,6 +47,9 @@ type network struct {
 	version   int64              // of all above
 	applied   int64              // the version that is in force
 	failed    map[string]string  // by node id: what keeps clients from it
+	// document is the version that the latest document made, revision the
+	// document's; enforced is the revision of the latest one that is in force.
+	document, revision, enforced int64
 }
 
 func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *network {
@@ -78,7 +81,24 @@ func (n *network) setDocument(doc *runtime.Document) int64 {
 	if changed {
 		n.bump()
 	}
+	n.document, n.revision = n.version, doc.Revision
+	n.noteEnforced()
 	return n.version
+}
+
+// noteEnforced takes note of the latest document if all of it is in force; n.mu is
+// held.
+func (n *network) noteEnforced() {
+	if n.applied >= n.document {
+		n.enforced = n.revision
+	}
+}
+
+// enforcedRevision is the revision of the latest document known to be in force.
+func (n *network) enforcedRevision() int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.enforced
 }
 
 // setBackend puts a node in service and gives the version in which it is.
@@ -227,6 +247,7 @@ func (n *network) byNode(failed map[string]error) map[string]string {
 func (n *network) settle(version int64, failed map[string]string, fresh bool) {
 	n.mu.Lock()
 	n.applied = version
+	n.noteEnforced()
 	if fresh {
 		n.failed = failed
 	}
