@@ -1,0 +1,189 @@
+package rules
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/larder-cache/larder/internal/network"
+	"golang.org/x/sys/unix"
+)
+
+// Compiler compiles the tables of one VPC, one after the other, and shares what
+// is equal with the one before: an edited rule costs the compilation of one chain.
+// The zero value is ready. It is for one goroutine at a time.
+type Compiler struct {
+	groups   map[string]*compiledGroup
+	profiles map[string]*compiledProfile
+	last     *Table
+	members  *membership
+}
+
+// Names of the fixed sets and chains.
+const (
+	setSources   = "sources"
+	setReachable = "reachable"
+	setVacant    = "vacant"
+	mapTranslate = "translate"
+	mapSpread    = "spread"
+
+	chainIngress = "ingress"
+)
+
+// Compile makes the table of a VPC. A VPC that the world does not have gets a
+// table that nothing passes.
+func (c *Compiler) Compile(w network.World, vpc string, in Inputs) *Table {
+	t := &Table{chains: map[string]*chain{}, sets: map[string]*set{}}
+	cidr := rangeOf(w, vpc)
+	baseChains(t, in)
+	links(t, cidr, in.Links)
+	services(t, in)
+	translations(t, in)
+	c.policy(t, w, vpc, cidr)
+	t.share(c.last)
+	c.last = t
+	return t
+}
+
+func rangeOf(w network.World, vpc string) netip.Prefix {
+	for _, v := range w.VPCs {
+		if v.ID == vpc {
+			return v.CIDR.Masked()
+		}
+	}
+	return netip.Prefix{}
+}
+
+// baseChains are the places where packets enter.
+func baseChains(t *Table, in Inputs) {
+	enter := func(name, kind string, hook uint32, priority int32, drop bool) *chain {
+		c := t.chain(name)
+		c.base = &base{kind: kind, hook: hook, priority: priority, drop: drop}
+		return c
+	}
+	known := func() rule { return when().state(stateEstablished|stateRelated, "established,related").accept() }
+	loopback := func() rule { return when().from("lo").accept() }
+
+	sources := enter("sources", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw, true)
+	sources.rules = []rule{loopback(), when().linkIn(setSources).accept()}
+
+	translate := enter("translate", "nat", unix.NF_INET_PRE_ROUTING, priorityTranslate, false)
+	translate.rules = []rule{
+		when().protocol(unix.IPPROTO_TCP).translateBy(mapTranslate),
+		when().protocol(unix.IPPROTO_TCP).dispatchDestination(mapSpread),
+	}
+
+	// Nobody's rules decide about the resolver, nor about endpoints that lead
+	// nowhere.
+	vacant := func() *ruleBuilder { return when().protocol(unix.IPPROTO_TCP).destinationIn(setVacant) }
+	var resolver []rule
+	if in.Resolver.IsValid() {
+		for _, p := range []uint8{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+			resolver = append(resolver, when().address(offsetDestination, single(in.Resolver)).protocol(p).port(portDNS).accept())
+		}
+	}
+
+	egress := enter("egress", "filter", unix.NF_INET_PRE_ROUTING, priorityTranslate+10, true)
+	egress.rules = slices.Concat([]rule{
+		known(),
+		when().state(stateInvalid, "invalid").drop(),
+		loopback(),
+		vacant().accept(),
+	}, resolver, []rule{
+		when().profile(offsetSource, mapEgress, mapEgressProfiles),
+		when().accept(), // no rule binds this source
+	})
+
+	input := enter("input", "filter", unix.NF_INET_LOCAL_IN, 0, true)
+	input.rules = slices.Concat([]rule{known(), loopback(), vacant().reset()}, resolver, []rule{
+		when().protocol(unix.IPPROTO_ICMP).goTo(chainIngress),
+		when().reachable(setReachable).goTo(chainIngress),
+	})
+	forward := enter("forward", "filter", unix.NF_INET_FORWARD, 0, true)
+	forward.rules = []rule{known(), when().goTo(chainIngress)}
+	t.chain(chainIngress).rules = []rule{when().profile(offsetDestination, mapIngress, mapIngressProfiles), when().drop()}
+
+	// What is in the namespace answers, and begins nothing.
+	output := enter("output", "filter", unix.NF_INET_LOCAL_OUT, 0, true)
+	output.rules = []rule{known(), when().outOf("lo").accept()}
+
+	for _, hook := range []struct {
+		name string
+		at   uint32
+	}{{"input6", unix.NF_INET_LOCAL_IN}, {"forward6", unix.NF_INET_FORWARD}, {"output6", unix.NF_INET_LOCAL_OUT}} {
+		enter(hook.name, "filter", hook.at, 0, true).family = unix.NFPROTO_IPV6
+	}
+}
+
+// When base chains run. Connections are known from -200 on, so that a source that
+// is not legal leaves no trace there.
+const (
+	priorityRaw       = -300
+	priorityTranslate = -100
+)
+
+const portDNS = 53
+
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// links are the legal sources of each interface. Addresses outside the VPC are
+// nobody's.
+func links(t *Table, cidr netip.Prefix, list map[string]netip.Addr) {
+	s := t.set(setSources, datatype{fieldIfname, fieldAddr}, nil, len(list))
+	for name, address := range list {
+		if address.Is4() && cidr.IsValid() && cidr.Contains(address) {
+			s.elements[linkKey(name, address)] = ""
+		}
+	}
+}
+
+// services are what may be dialled.
+func services(t *Table, in Inputs) {
+	reachable := t.set(setReachable, datatype{fieldProto, fieldAddr, fieldPort}, nil, len(in.Nodes)+len(in.Endpoints))
+	vacant := t.set(setVacant, datatype{fieldAddr, fieldPort}, nil, 0)
+	for _, n := range in.Nodes {
+		reachable.elements[serviceKey(uint8(n.Protocol), n.At)] = ""
+	}
+	for _, e := range in.Endpoints {
+		reachable.elements[serviceKey(unix.IPPROTO_TCP, e.At)] = ""
+		if len(e.Targets) == 0 {
+			vacant.elements[portKey(e.At)] = ""
+		}
+	}
+}
+
+// translations are what becomes of flows to endpoints and to nodes behind relays.
+// An endpoint of a node behind a relay leads to the relay at once, since a flow is
+// translated only once.
+func translations(t *Table, in Inputs) {
+	place := datatype{fieldAddr, fieldPort}
+	one := t.set(mapTranslate, place, place, len(in.Endpoints)+len(in.Inserted))
+	many := t.verdictMap(mapSpread, place)
+	relays := make(map[netip.AddrPort]netip.AddrPort, len(in.Inserted))
+	for _, i := range in.Inserted {
+		relays[i.Node] = i.Relay
+		one.elements[portKey(i.Node)] = portKey(i.Relay)
+	}
+	behind := func(target netip.AddrPort) netip.AddrPort {
+		if relay, ok := relays[target]; ok {
+			return relay
+		}
+		return target
+	}
+	for _, e := range in.Endpoints {
+		switch len(e.Targets) {
+		case 0:
+		case 1:
+			one.elements[portKey(e.At)] = portKey(behind(e.Targets[0]))
+		default:
+			name := "spread-" + e.At.Addr().String() + "-" + portName(e.At)
+			targets := t.set(name, datatype{fieldMark}, place, len(e.Targets))
+			sorted := slices.Clone(e.Targets)
+			slices.SortFunc(sorted, netip.AddrPort.Compare)
+			for n, target := range sorted {
+				targets.elements[markKey(uint32(n))] = portKey(behind(target))
+			}
+			t.chain(name).rules = []rule{when().translateInTurn(len(sorted), name)}
+			many.elements[portKey(e.At)] = name
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package rules
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/network"
+)
+
+// The policy is a few levels of lookups, so that a flow costs the same whatever
+// the number of groups and interfaces: an address has a profile, which stands for
+// a combination of groups, and the profile's chain tries the chains of its groups
+// one after the other. Profiles are named by numbers, because the kernel walks
+// all values of a map of chains whenever rules change: there is one for each
+// combination, not for each address.
+const (
+	mapEgress          = "egress"
+	mapEgressProfiles  = "egress-profiles"
+	mapIngress         = "ingress"
+	mapIngressProfiles = "ingress-profiles"
+)
+
+// markUntracked is on connections that end when no rule admits them any more.
+const markUntracked = 0x6c617264
+
+// group is a security group of the VPC with what depends on its rules alone.
+type compiledGroup struct {
+	rules           []network.Rule
+	ingress, egress []rule
+	// refers are the groups that rules name.
+	refers []string
+	// open are the rules of the protocols and ports that are open to everyone.
+	openIn []network.Rule
+	// openOut are the protocols that may leave to everywhere on all ports.
+	openOut []network.Protocol
+}
+
+// profile is a combination of groups.
+type compiledProfile struct {
+	groups          []*compiledGroup
+	ingress, egress []rule
+}
+
+// membership is what follows from the interfaces alone.
+type membership struct {
+	interfaces []network.Interface
+	groups     []string // the ids of the VPC's groups, sorted
+	cidr       netip.Prefix
+	// members are the addresses of each group.
+	members map[string]map[string]string
+	// profiles are the combinations of groups, by number.
+	profiles        map[uint32][]string
+	egress, ingress *set
+}
+
+func (c *Compiler) policy(t *Table, w network.World, vpc string, cidr netip.Prefix) {
+	c.compileGroups(w, vpc)
+	c.membersOf(w, vpc, cidr)
+	m := c.members
+	t.sets[mapEgress], t.sets[mapIngress] = m.egress, m.ingress
+	out := t.verdictMap(mapEgressProfiles, datatype{fieldMark})
+	in := t.verdictMap(mapIngressProfiles, datatype{fieldMark})
+	profiles := make(map[string]*compiledProfile, len(m.profiles))
+	for number, ids := range m.profiles {
+		p := c.profile(ids)
+		profiles[strings.Join(ids, "\n")] = p
+		suffix := "-profile-" + strconv.FormatUint(uint64(number), 16)
+		t.chain("out" + suffix).rules = p.egress
+		t.chain("in" + suffix).rules = p.ingress
+		out.elements[markKey(number)] = "out" + suffix
+		in.elements[markKey(number)] = "in" + suffix
+	}
+	c.profiles = profiles
+	for id, g := range c.groups {
+		t.chain(chainName("out-", id)).rules = g.egress
+		t.chain(chainName("in-", id)).rules = g.ingress
+		for _, other := range g.refers {
+			name := chainName("members-", other)
+			if t.sets[name] == nil {
+				t.sets[name] = &set{name: name, key: datatype{fieldAddr}, elements: m.members[other]}
+			}
+		}
+	}
+}
+
+// compileGroups takes over the groups whose rules have not changed.
+func (c *Compiler) compileGroups(w network.World, vpc string) {
+	before := c.groups
+	c.groups = map[string]*compiledGroup{}
+	ids := map[string]bool{}
+	for _, g := range w.Groups {
+		if g.VPC == vpc {
+			ids[g.ID] = true
+		}
+	}
+	for _, g := range w.Groups {
+		if g.VPC != vpc {
+			continue
+		}
+		if old := before[g.ID]; old != nil && slices.Equal(old.rules, g.Rules) && !slices.ContainsFunc(old.rules, func(r network.Rule) bool {
+			return r.Group != "" && ids[r.Group] != slices.Contains(old.refers, r.Group)
+		}) {
+			c.groups[g.ID] = old
+			continue
+		}
+		c.groups[g.ID] = newGroup(g, ids)
+	}
+}
+
+// newGroup compiles the rules of a group. Rules about groups that the VPC does
+// not have admit nobody, and neither do ranges of IPv6 addresses.
+func newGroup(g network.Group, ids map[string]bool) *compiledGroup {
+	out := &compiledGroup{rules: slices.Clone(g.Rules)}
+	for _, r := range g.Rules {
+		if r.Group != "" && !ids[r.Group] || r.Group == "" && !r.CIDR.Addr().Is4() {
+			continue
+		}
+		if r.Group != "" && !slices.Contains(out.refers, r.Group) {
+			out.refers = append(out.refers, r.Group)
+		}
+		everywhere := r.Group == "" && r.CIDR.Bits() == 0
+		peer := uint32(offsetSource)
+		if r.Egress {
+			peer = offsetDestination
+		}
+		b, ok := when().carries(r)
+		if !ok {
+			continue
+		}
+		if r.Group != "" {
+			b = b.addressIn(peer, chainName("members-", r.Group))
+		} else {
+			b = b.address(peer, r.CIDR)
+		}
+		if r.Egress {
+			out.egress = append(out.egress, b.accept())
+			if everywhere {
+				out.openOut = append(out.openOut, openProtocols(r)...)
+			}
+			continue
+		}
+		out.ingress = append(out.ingress, b.accept())
+		if everywhere {
+			out.openIn = append(out.openIn, r)
+		}
+	}
+	return out
+}
+
+// carries asks for the protocol and ports of a rule; ok is false if it has none.
+func (b *ruleBuilder) carries(r network.Rule) (_ *ruleBuilder, ok bool) {
+	if r.Protocol == network.AnyProtocol {
+		return b, true
+	}
+	if r.Protocol < 0 || r.Protocol > 255 {
+		return nil, false
+	}
+	b = b.protocol(uint8(r.Protocol))
+	switch r.Protocol {
+	case network.TCP, network.UDP:
+		first, last := max(r.From, 0), min(r.To, maxPort)
+		if first > last {
+			return nil, false
+		}
+		b = b.dialled(uint16(first), uint16(last))
+	case network.ICMP, network.ICMPv6:
+		for offset, field := range []struct {
+			name  string
+			value int
+		}{{"type", r.From}, {"code", r.To}} {
+			if field.value < -1 || field.value > 255 {
+				return nil, false
+			}
+			if field.value >= 0 {
+				b = b.icmp(field.name, uint32(offset), uint8(field.value))
+			}
+		}
+	}
+	return b, true
+}
+
+const maxPort = 65535
+
+// openProtocols are the protocols of which a rule carries every port.
+func openProtocols(r network.Rule) []network.Protocol {
+	switch {
+	case r.Protocol == network.AnyProtocol:
+		return []network.Protocol{network.TCP, network.UDP}
+	case (r.Protocol == network.TCP || r.Protocol == network.UDP) && r.From <= 0 && r.To >= maxPort:
+		return []network.Protocol{r.Protocol}
+	}
+	return nil
+}
+
+// profile takes over one whose groups are the same, or makes it.
+func (c *Compiler) profile(ids []string) *compiledProfile {
+	groups := make([]*compiledGroup, len(ids))
+	for n, id := range ids {
+		groups[n] = c.groups[id]
+	}
+	if old := c.profiles[strings.Join(ids, "\n")]; old != nil && slices.Equal(old.groups, groups) {
+		return old
+	}
+	p := &compiledProfile{groups: groups, ingress: untracked(groups)}
+	for _, id := range ids {
+		p.egress = append(p.egress, when().jump(chainName("out-", id)))
+		p.ingress = append(p.ingress, when().jump(chainName("in-", id)))
+	}
+	p.egress = append(p.egress, when().drop())
+	p.ingress = append(p.ingress, when().drop())
+	return p
+}
+
+// untracked are the rules that accept the flows which are open to everyone and
+// may be answered to everyone, whichever groups say so, and mark them.
+func untracked(groups []*compiledGroup) []rule {
+	var openIn []network.Rule
+	var openOut []network.Protocol
+	for _, g := range groups {
+		openIn = append(openIn, g.openIn...)
+		openOut = append(openOut, g.openOut...)
+	}
+	var out []rule
+	for _, r := range openIn {
+		for _, p := range []network.Protocol{network.TCP, network.UDP} {
+			if !slices.Contains(openOut, p) || r.Protocol != network.AnyProtocol && r.Protocol != p {
+				continue
+			}
+			narrow := r
+			narrow.Protocol = p
+			if r.Protocol == network.AnyProtocol {
+				narrow.From, narrow.To = 0, maxPort
+			}
+			if b, ok := when().carries(narrow); ok {
+				out = append(out, b.setMark(markUntracked).accept())
+			}
+		}
+	}
+	return out
+}
+
+// membersOf computes what follows from the interfaces, unless they are as before.
+func (c *Compiler) membersOf(w network.World, vpc string, cidr netip.Prefix) {
+	m := &membership{cidr: cidr}
+	for _, i := range w.Interfaces {
+		if i.VPC == vpc {
+			m.interfaces = append(m.interfaces, i)
+		}
+	}
+	for id := range c.groups {
+		m.groups = append(m.groups, id)
+	}
+	slices.Sort(m.groups)
+	if old := c.members; old != nil && old.cidr == cidr && slices.Equal(old.groups, m.groups) && slices.EqualFunc(old.interfaces, m.interfaces, equalInterfaces) {
+		return
+	}
+	c.members = m
+	m.compute(c.groups)
+}
+
+func equalInterfaces(a, b network.Interface) bool {
+	return a.ID == b.ID && a.Passive == b.Passive && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Groups, b.Groups)
+}
+
+func (m *membership) compute(groups map[string]*compiledGroup) {
+	addressed := datatype{fieldAddr}
+	m.egress = &set{name: mapEgress, key: addressed, data: datatype{fieldMark}, elements: make(map[string]string, len(m.interfaces))}
+	m.ingress = &set{name: mapIngress, key: addressed, data: datatype{fieldMark}, elements: make(map[string]string, len(m.interfaces))}
+	m.members = make(map[string]map[string]string, len(groups))
+	m.profiles = map[uint32][]string{}
+
+	// An address that two interfaces claim is the last one's, as in a policy.
+	owner := make(map[netip.Addr]int, len(m.interfaces))
+	for n, i := range m.interfaces {
+		for _, a := range i.Addresses {
+			if a.Is4() && m.cidr.IsValid() && m.cidr.Contains(a) {
+				owner[a] = n
+			}
+		}
+	}
+	numbers := map[string]string{} // the key of a combination's number
+	for n, i := range m.interfaces {
+		ids := effective(i.Groups, groups)
+		combination := strings.Join(ids, "\n")
+		number, known := numbers[combination]
+		for _, a := range i.Addresses {
+			if at, ok := owner[a]; !ok || at != n {
+				continue
+			}
+			if !known {
+				number, known = markKey(m.number(ids, combination)), true
+				numbers[combination] = number
+			}
+			key := addrKey(a)
+			m.ingress.elements[key] = number
+			if !i.Passive {
+				m.egress.elements[key] = number
+			}
+			for _, id := range ids {
+				if m.members[id] == nil {
+					m.members[id] = map[string]string{}
+				}
+				m.members[id][key] = ""
+			}
+		}
+	}
+}
+
+// effective are the groups of an interface that its VPC has, sorted.
+func effective(ids []string, groups map[string]*compiledGroup) []string {
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if groups[id] != nil {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// number names a combination of groups. It depends on the combination, so that
+// new ones do not rename others, except where two want the same number.
+func (m *membership) number(ids []string, combination string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(combination))
+	n := h.Sum32()
+	for ; m.profiles[n] != nil; n++ {
+	}
+	m.profiles[n] = ids
+	return n
+}
+
+// chainName is a name that nft can read. Ids of groups are such names; others get
+// a hash in place of what nft cannot read.
+func chainName(prefix, id string) string {
+	readable := func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '_'
+	}
+	name := strings.Map(readable, id)
+	if name == id && len(id) <= 64 {
+		return prefix + id
+	}
+	h := fnv.New64a()
+	h.Write([]byte(id))
+	return prefix + name[:min(len(name), 64)] + "." + strconv.FormatUint(h.Sum64(), 16)
+}
+
+func portName(a netip.AddrPort) string { return strconv.Itoa(int(a.Port())) }
