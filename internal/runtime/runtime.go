@@ -6,6 +6,7 @@ package runtime
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -28,12 +29,26 @@ import (
 // force: who connects from then on is let in or refused as it says. It is 0 until
 // there is one.
 //
-// Replication asks the engine itself, at once.
+// Replication asks the engine itself, at once. Listening says what is known of an
+// endpoint of the document by its ID, or of the resolver by ResolverID.
 type Runtime interface {
 	Apply(ctx context.Context, doc *Document) error
 	Reports() <-chan []Report
 	Enforced() int64
 	Replication(ctx context.Context, node string) (Replication, error)
+	Listening(endpoint string) Listening
+}
+
+// ResolverID names what answers for the endpoints' names on this host.
+const ResolverID = "resolver"
+
+// Listening is what is known of an endpoint. It is zero until the endpoint has been
+// tried.
+type Listening struct {
+	// Open: clients are awaited.
+	Open bool
+	// Trouble says why not.
+	Trouble string
 }
 
 // Document is everything that shall exist on the host.
@@ -116,13 +131,20 @@ type TLS struct {
 // Endpoint is an address where clients connect, and the nodes behind it.
 type Endpoint struct {
 	// ID is "node REGION/CLUSTER/NODE", "primary REGION/GROUP",
-	// "reader REGION/GROUP" or "configuration REGION/CLUSTER".
+	// "reader REGION/GROUP", "configuration REGION/CLUSTER" or
+	// "publication REGION/ID".
 	ID string
 	// Network is the id of the VPC that the endpoint is in.
 	Network    string
 	VPC, Bound core.Endpoint
 	// Advertised is also listened on when it differs from Bound (--advertise).
 	Advertised core.Endpoint
+	// Names are the DNS names that lead here.
+	Names []string
+	// Source, if valid, makes the endpoint a publication: Bound is an address of the
+	// host outside of all VPCs, there is no VPC address, and whoever connects counts as
+	// this address of the Network.
+	Source netip.Addr
 	// Nodes are the node ids that new connections are spread over; none means
 	// that a client is reset at once.
 	Nodes []string

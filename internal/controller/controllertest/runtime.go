@@ -78,6 +78,14 @@ func (r *Runtime) Apply(_ context.Context, doc *runtime.Document) error {
 	return nil
 }
 
+// Listening implements runtime.Runtime: endpoints of the document are open.
+func (r *Runtime) Listening(endpoint string) runtime.Listening {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	is := func(e runtime.Endpoint) bool { return e.ID == endpoint }
+	return runtime.Listening{Open: slices.ContainsFunc(r.doc.Endpoints, is)}
+}
+
 // Reports implements runtime.Runtime.
 func (r *Runtime) Reports() <-chan []runtime.Report { return r.reports }
 

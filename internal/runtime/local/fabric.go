@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/larder-cache/larder/internal/core"
 	policy "github.com/larder-cache/larder/internal/network"
@@ -35,6 +36,31 @@ type Network struct {
 	Windows map[string]policy.Window
 }
 
+// VPCNames are the addresses of the endpoints' names inside the VPCs.
+func (n Network) VPCNames() map[string][]netip.Addr {
+	return n.names(func(e Endpoint) string { return e.VPC.Address })
+}
+
+// AdvertisedNames are the addresses of the endpoints' names as clients are told
+// them. A name whose address is not IPv4 has none.
+func (n Network) AdvertisedNames() map[string][]netip.Addr {
+	return n.names(func(e Endpoint) string { return e.Advertised.Address })
+}
+
+func (n Network) names(address func(Endpoint) string) map[string][]netip.Addr {
+	all := map[string][]netip.Addr{}
+	for _, e := range n.Endpoints {
+		var to []netip.Addr
+		if a, err := netip.ParseAddr(address(e)); err == nil && a.Unmap().Is4() {
+			to = []netip.Addr{a.Unmap()}
+		}
+		for _, name := range e.Names {
+			all[name] = to
+		}
+	}
+	return all
+}
+
 // Endpoint is one thing that clients connect to.
 type Endpoint struct {
 	// ID is runtime.Endpoint's.
@@ -46,6 +72,12 @@ type Endpoint struct {
 	// Listen are the addresses to listen on: the bound one, and the advertised
 	// one where it differs.
 	Listen []core.Endpoint
+	// Advertised is where clients are told to connect, Names are DNS names for it.
+	Advertised core.Endpoint
+	Names      []string
+	// Source is runtime.Endpoint's: the endpoint is a publication, which is listened
+	// for on the host itself, and nowhere but at the address given.
+	Source netip.Addr
 	// Backends are what new connections are spread over. With none, a client is
 	// reset at once.
 	Backends []Backend

@@ -286,6 +286,9 @@ func (r *Runtime) Replication(ctx context.Context, id string) (runtime.Replicati
 	return found.ask(ctx)
 }
 
+// Listening implements runtime.Runtime.
+func (r *Runtime) Listening(endpoint string) runtime.Listening { return r.net.listening(endpoint) }
+
 // hasten makes the node that replicates from this endpoint eager: a replica waits
 // for it.
 func (r *Runtime) hasten(ep core.Endpoint) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,6 +51,10 @@ type network struct {
 	// document is the version that the latest document made, revision the
 	// document's; enforced is the revision of the latest one that is in force.
 	document, revision, enforced int64
+	// inForce are the endpoints that the fabric has taken last, troubles what it
+	// said of some of them, by their ids.
+	inForce  []Endpoint
+	troubles map[string]error
 }
 
 func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *network {
@@ -190,8 +195,32 @@ func (n *network) run(ctx context.Context) {
 			continue
 		}
 		last = next
+		n.note(next.Endpoints, failed)
 		n.settle(version, n.byNode(failed), true)
 	}
+}
+
+// note keeps what the fabric says of endpoints.
+func (n *network) note(eps []Endpoint, failed map[string]error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, err := range failed {
+		if n.troubles[id] == nil {
+			n.log.Warn("clients do not reach an endpoint", "endpoint", id, "error", err)
+		}
+	}
+	n.inForce, n.troubles = eps, failed
+}
+
+// listening is what is known of an endpoint.
+func (n *network) listening(endpoint string) runtime.Listening {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.troubles[endpoint]; err != nil {
+		return runtime.Listening{Trouble: err.Error()}
+	}
+	is := func(e Endpoint) bool { return e.ID == endpoint }
+	return runtime.Listening{Open: endpoint == runtime.ResolverID && n.inForce != nil || slices.ContainsFunc(n.inForce, is)}
 }
 
 // compose is what the fabric shall bring about, with its version; not ok before
@@ -201,7 +230,10 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 	defer n.mu.Unlock()
 	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
-		ep := Endpoint{ID: e.ID, Network: e.Network, VPC: e.VPC, CutRemoved: e.CutRemoved, TLS: e.TLS}
+		ep := Endpoint{
+			ID: e.ID, Network: e.Network, VPC: e.VPC, CutRemoved: e.CutRemoved, TLS: e.TLS,
+			Advertised: e.Advertised, Names: e.Names, Source: e.Source,
+		}
 		ep.Listen = append(ep.Listen, e.Bound)
 		if !e.Advertised.IsZero() && e.Advertised != e.Bound {
 			ep.Listen = append(ep.Listen, e.Advertised)
@@ -229,8 +261,8 @@ func (n *network) byNode(failed map[string]error) map[string]string {
 	out := make(map[string]string)
 	for _, e := range n.endpoints {
 		err, ok := failed[e.ID]
-		if !ok {
-			continue
+		if !ok || e.Source.IsValid() {
+			continue // a publication is no part of the cache
 		}
 		for _, id := range e.Nodes {
 			if out[id] != "" {

@@ -35,10 +35,8 @@ type process struct {
 func (p *process) took(d relay.Document, missing []string) {
 	p.revision = d.Revision
 	p.held = map[string]bool{}
-	for _, l := range d.Listeners {
-		for _, a := range l.Addresses {
-			p.held[a] = true
-		}
+	for _, a := range addresses(d) {
+		p.held[a] = true
 	}
 	for _, a := range missing {
 		delete(p.held, a)

@@ -27,7 +27,7 @@ type Config struct {
 	Args []string
 	// Version is what a relay of Exe calls itself; "" is the build id of Exe.
 	Version string
-	// Listen opens a listening socket for an address of a listener; nil is the
+	// Listen opens a socket for an address of a listener or resolver; nil is the
 	// Listen of this package.
 	Listen func(address string) (fd int, err error)
 	// Clock paces waiting and restarts; nil is the real one.
@@ -54,10 +54,9 @@ type Relays struct {
 	// older relays are draining, or about to be once the active one has their
 	// sockets.
 	older []*process
-	// listeners and access are what was asked for last; asked: something was.
-	listeners []relay.Listener
-	access    relay.Access
-	asked     bool
+	// doc is what was asked for last, but for its revision; asked: something was.
+	doc   relay.Document
+	asked bool
 	// settled: everything asked for has come about.
 	settled bool
 	// revision is that of the newest document of any relay.
@@ -68,7 +67,7 @@ type Relays struct {
 type Applied struct {
 	// Missing are the addresses that nobody listens at, with the reason.
 	Missing map[string]error
-	// Refused are the listeners, by ID, that the relay could not set up.
+	// Refused are the listeners and resolvers, by ID, that the relay could not set up.
 	Refused map[string]error
 }
 
@@ -97,19 +96,20 @@ func New(ctx context.Context, cfg Config) (*Relays, error) {
 	return r, nil
 }
 
-// Apply puts listeners and access in force and returns once they are. They must not
-// be changed any more.
-func (r *Relays) Apply(ctx context.Context, listeners []relay.Listener, access relay.Access) (Applied, error) {
+// Apply puts a document in force, whatever its revision, and returns once it is. It
+// must not be changed any more.
+func (r *Relays) Apply(ctx context.Context, doc relay.Document) (Applied, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return Applied{}, errors.New("relays are let go of")
 	}
-	same := r.active != nil && r.asked && r.settled && reflect.DeepEqual(listeners, r.listeners)
-	if same && reflect.DeepEqual(access, r.access) {
+	same := r.active != nil && r.asked && r.settled &&
+		reflect.DeepEqual(doc.Listeners, r.doc.Listeners) && reflect.DeepEqual(doc.Resolvers, r.doc.Resolvers)
+	if same && reflect.DeepEqual(doc.Access, r.doc.Access) {
 		return Applied{}, nil
 	}
-	r.listeners, r.access, r.asked = listeners, access, true
+	r.doc, r.asked = doc, true
 	if same && r.enforce(ctx) == nil {
 		return Applied{}, nil
 	}
@@ -123,7 +123,7 @@ func (r *Relays) enforce(ctx context.Context) error {
 	defer cancel()
 	r.revision++
 	for _, p := range append([]*process{r.active}, r.older...) {
-		if err := p.client.Enforce(ctx, r.access, r.revision); err != nil {
+		if err := p.client.Enforce(ctx, r.doc.Access, r.revision); err != nil {
 			return err
 		}
 		p.revision = r.revision
@@ -146,7 +146,8 @@ func (r *Relays) push(ctx context.Context) (Applied, error) {
 		}
 	}
 	r.revision++
-	doc := relay.Document{Revision: r.revision, Listeners: r.listeners, Access: r.access}
+	doc := r.doc
+	doc.Revision = r.revision
 	sockets, missing := r.open(r.takeOver(ctx))
 	applied, err := r.active.client.Apply(ctx, doc, sockets)
 	relay.CloseSockets(sockets)

@@ -1,15 +1,16 @@
 package userspace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
 // plan is what the endpoints ask for.
@@ -23,13 +24,15 @@ type plan struct {
 type place []string
 
 // planFor translates the endpoints, but for who may connect. An address that two of
-// them name is the first one's.
+// them name is the first one's, and never a publication's.
 func planFor(eps []local.Endpoint) plan {
 	p := plan{places: map[string][]place{}}
 	owned := map[string]bool{}
+	eps = slices.Clone(eps)
+	slices.SortStableFunc(eps, func(a, b local.Endpoint) int { return cmp.Compare(a.Source.BitLen(), b.Source.BitLen()) })
 	for _, ep := range eps {
 		l := relay.Listener{
-			ID: ep.ID, VPC: ep.Network, CutRemoved: ep.CutRemoved, MaxConns: ep.MaxConns,
+			ID: ep.ID, VPC: ep.Network, Source: ep.Source, CutRemoved: ep.CutRemoved, MaxConns: ep.MaxConns,
 			TLS: relay.TLS{Mode: ep.TLS.Mode, ChainPEM: ep.TLS.ChainPEM, KeyPEM: ep.TLS.KeyPEM},
 		}
 		for _, b := range ep.Backends {
@@ -39,9 +42,9 @@ func planFor(eps []local.Endpoint) plan {
 			if e.IsZero() {
 				continue
 			}
-			at := listenOn(e, hostAddresses)
-			p.places[ep.ID] = append(p.places[ep.ID], at)
-			for _, a := range at {
+			at := placesOf(ep, e)
+			p.places[ep.ID] = append(p.places[ep.ID], at...)
+			for _, a := range slices.Concat(at...) {
 				if !owned[a] {
 					owned[a] = true
 					l.Addresses = append(l.Addresses, a)
@@ -87,6 +90,19 @@ func (at place) missed(id string, owner map[string]string, reasons map[string]er
 	return err
 }
 
+// placesOf says where to listen for one of an endpoint's addresses. Each address of a
+// publication has to be had.
+func placesOf(ep local.Endpoint, e core.Endpoint) []place {
+	if !ep.Source.IsValid() {
+		return []place{listenOn(e, relays.HostAddresses)}
+	}
+	var all []place
+	for _, a := range relays.PublishAt(e, relays.HostAddresses) {
+		all = append(all, place{a})
+	}
+	return all
+}
+
 // listenOn says where to listen for an endpoint: at its address, if this host has
 // it. A name, or an address that only exists outside (of a container's host, of
 // a load balancer), is reached through one of the host's own, so it is all of
@@ -100,23 +116,6 @@ func listenOn(e core.Endpoint, host func() []netip.Addr) place {
 	var all place
 	for _, ip := range host() {
 		all = append(all, netip.AddrPortFrom(ip, port).String())
-	}
-	return all
-}
-
-// hostAddresses are the addresses of this host under which others can reach it,
-// and the loopback addresses.
-func hostAddresses() []netip.Addr {
-	var all []netip.Addr
-	nets, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	for _, n := range nets {
-		p, err := netip.ParsePrefix(n.String())
-		if err == nil && !p.Addr().IsLinkLocalUnicast() {
-			all = append(all, p.Addr())
-		}
 	}
 	return all
 }

@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 type rig struct {
 	t   testing.TB
 	dir string
+	// resolver is that of fabrics made later.
+	resolver Resolver
 }
 
 func newRig(t testing.TB) *rig {
@@ -63,7 +65,7 @@ func newRig(t testing.TB) *rig {
 		}
 		os.RemoveAll(dir)
 	})
-	return &rig{t, dir}
+	return &rig{t: t, dir: dir}
 }
 
 // fabric makes a fabric whose relays call themselves version.
@@ -75,6 +77,7 @@ func (r *rig) fabric(version string) *Fabric {
 	}
 	f, err := New(r.t.Context(), Config{
 		RunDir: r.dir, Exe: exe, Args: []string{"relay", version}, Version: version, Log: slog.New(slog.DiscardHandler),
+		Resolver: r.resolver,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -25,6 +25,7 @@ type Config struct {
 	// RefuseAfter is how long a client that may not connect is left in silence
 	// before it is reset.
 	RefuseAfter time.Duration
+	Resolver    Resolver
 	// Clock paces waiting and restarts; nil is the real one.
 	Clock core.Clock
 	Log   *slog.Logger
@@ -34,6 +35,7 @@ type Config struct {
 type Fabric struct {
 	relays      *relays.Relays
 	refuseAfter time.Duration
+	resolver    Resolver
 	rules       rules // of the goroutine that calls Apply
 }
 
@@ -48,17 +50,27 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Fabric{relays: all, refuseAfter: cfg.RefuseAfter}, nil
+	return &Fabric{relays: all, refuseAfter: cfg.RefuseAfter, resolver: cfg.Resolver}, nil
 }
 
 // Apply implements local.Fabric.
 func (f *Fabric) Apply(ctx context.Context, n local.Network) (map[string]error, error) {
 	p := planFor(n.Endpoints)
-	applied, err := f.relays.Apply(ctx, p.listeners, relay.Access{Guard: f.rules.guard(n), RefuseAfter: f.refuseAfter})
+	resolvers := f.resolver.answer(n)
+	applied, err := f.relays.Apply(ctx, relay.Document{
+		Listeners: p.listeners, Resolvers: resolvers, Access: relay.Access{Guard: f.rules.guard(n), RefuseAfter: f.refuseAfter},
+	})
 	if err != nil {
 		return nil, err
 	}
 	failed := p.missed(applied.Missing)
+	for _, r := range resolvers {
+		for _, a := range r.Addresses {
+			if err := applied.Missing[a]; err != nil {
+				failed[r.ID] = err
+			}
+		}
+	}
 	for id, err := range applied.Refused {
 		failed[id] = err
 	}

@@ -1,0 +1,76 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// picky is a fabric that takes everything but some endpoints.
+type picky struct {
+	refused map[string]error
+	got     chan Network
+}
+
+func (p *picky) Apply(_ context.Context, n Network) (map[string]error, error) {
+	p.got <- n
+	return p.refused, nil
+}
+func (p *picky) Shutdown(context.Context) error { return nil }
+func (p *picky) Close() error                   { return nil }
+
+// What a fabric says of an endpoint can be asked for. Of a publication it is no
+// trouble of the node's.
+func TestListening(t *testing.T) {
+	t.Parallel()
+	const node, open, shut = "us-east-1/c/0001", "publication us-east-1/pub-1", "publication us-east-1/pub-2"
+	fabric := &picky{got: make(chan Network, 10), refused: map[string]error{shut: errors.New("taken"), runtime.ResolverID: errors.New("no port")}}
+	changed := make(chan struct{}, 10)
+	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} })
+	if got := n.listening(open); got != (runtime.Listening{}) {
+		t.Errorf("before anything is known: %+v", got)
+	}
+	source := netip.MustParseAddr("172.31.0.9")
+	names := []string{"c.d.test"}
+	version := n.setDocument(&runtime.Document{Endpoints: []runtime.Endpoint{
+		{ID: "node " + node, VPC: core.Endpoint{Address: "172.31.0.4", Port: 1}, Advertised: core.Endpoint{Address: "127.10.0.4", Port: 1}, Names: names, Nodes: []string{node}},
+		{ID: open, Source: source, Nodes: []string{node}},
+		{ID: shut, Source: source, Nodes: []string{node}},
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	go n.run(ctx)
+	defer func() { cancel(); <-n.done }()
+	for reached := false; !reached; {
+		select {
+		case <-changed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing is in force")
+		}
+		var trouble string
+		if reached, trouble = n.reached(version, node); trouble != "" {
+			t.Errorf("the node has the trouble %q", trouble)
+		}
+	}
+	for id, want := range map[string]runtime.Listening{
+		"node " + node: {Open: true}, open: {Open: true}, shut: {Trouble: "taken"}, "publication us-east-1/pub-3": {}, runtime.ResolverID: {Trouble: "no port"},
+	} {
+		if got := n.listening(id); got != want {
+			t.Errorf("%s: %+v, want %+v", id, got, want)
+		}
+	}
+	got := <-fabric.got
+	if got.Endpoints[1].Source != source {
+		t.Errorf("the source is lost: %+v", got.Endpoints[1])
+	}
+	for what, address := range map[string][]netip.Addr{"172.31.0.4": got.VPCNames()["c.d.test"], "127.10.0.4": got.AdvertisedNames()["c.d.test"]} {
+		if len(address) != 1 || address[0].String() != what {
+			t.Errorf("the name is %v, want %s", address, what)
+		}
+	}
+}
