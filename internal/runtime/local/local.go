@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -319,6 +321,19 @@ func (r *Runtime) primaryReady(ep core.Endpoint) bool {
 	}
 	rep, ok := r.reports.get(n.id)
 	return ok && rep.Role == "master" && rep.PID != 0
+}
+
+// followed reports whether a replica says that it is in sync with the primary whose
+// replication listener is at ep.
+func (r *Runtime) followed(ep core.Endpoint) bool {
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Values(r.nodes))
+	r.mu.Unlock()
+	return slices.ContainsFunc(nodes, func(n *node) bool {
+		want := n.wanted()
+		rep, ok := r.reports.get(n.id)
+		return ok && rep.LinkUp && want != nil && want.Primary != nil && *want.Primary == ep
+	})
 }
 
 // Close lets go of the engines and leaves them running, or stops them if the

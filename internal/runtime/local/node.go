@@ -62,6 +62,7 @@ type node struct {
 	paced   engine.Pace // as last set
 	away    bool        // found ended at the start; not reported yet
 	quiet   time.Time   // since when proc does not answer
+	life    life        // of proc, when it was last found not to answer
 
 	seen     *runtime.Node // the spec that the fields below are about
 	done     bool          // seen is in force in the engine

@@ -133,7 +133,7 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 	defer cancel()
 	s, err := n.driver.Open(ctx, n.socket, want)
 	if err == nil {
-		n.session, n.trouble = s, ""
+		n.session, n.trouble, n.life = s, "", life{}
 		return 0
 	}
 	// An engine needs about 12 ms to listen; somebody waits for that. Whatever
@@ -143,6 +143,11 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 		return 200 * time.Microsecond
 	case age < time.Second:
 		return 5 * time.Millisecond
+	}
+	if n.hangs(want) {
+		n.log.Error("engine hangs and is ended", "node", n.id, "pid", n.proc.pid)
+		n.proc.kill()
+		return never
 	}
 	n.trouble = "the engine does not answer: " + err.Error()
 	n.report(n.phase())

@@ -1,0 +1,39 @@
+package local
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// TestHungReplica: a replica that is stopped is ended, so that it is started anew.
+func TestHungReplica(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	needs(t, "valkey")
+	_, replica := r.watched("valkey")
+	if err := syscall.Kill(r.settled(replica).PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(replica.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
+}
+
+// TestPrimaryHungWhileAway: a primary that was stopped while no Larder looked is
+// ended when one comes back, since its replica says that it is in sync.
+func TestPrimaryHungWhileAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	needs(t, "valkey")
+	primary, replica := r.watched("valkey")
+	pid := r.settled(primary).PID
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	r.apply(primary, replica)
+	r.wait(primary.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited && rep.PID != pid })
+}
