@@ -7,7 +7,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X github.com/larder-cache/larder/internal/config.version=$(VERSION)
 UNIT        := ./cmd/... ./internal/...
 
-.PHONY: help build run demo check format vet staticcheck generated race tools test bench generate clean
+.PHONY: help build run demo check format vet staticcheck generated race tools test robustness bench generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ tools:
 
 test: tools check ## install what is missing, check, then run every test
 	$(GO) test ./...
+
+robustness: build ## faults and changes at once, for two minutes at each of five seeds
+	@scripts/install-engines.sh
+	LARDER_BINARY=$(CURDIR)/bin/larder LARDER_ROBUSTNESS_TIME=2m $(GO) test -count=5 -timeout 30m -v -run TestRobustness ./test/robustness
 
 bench: build ## measure against bare engines in the same run
 	@scripts/install-engines.sh

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -49,7 +50,8 @@ func TestRobustness(t *testing.T) {
 		}
 	}
 	t.Logf("%s=%d %s=%v", seedVariable, seed, timeVariable, limit)
-	d := harness.In(t, harness.Options{Args: []string{"--listen", freeAddress(t)}})
+	dir, small := place(t)
+	d := harness.In(t, harness.Options{Dir: dir, Args: []string{"--listen", freeAddress(t)}})
 	plain, secret := newGroup(d, "plain"), newGroup(d, "secret")
 	groups := []*group{plain, secret}
 	check(t, plain.create(t.Context(), 3, func(*elasticache.CreateReplicationGroupInput) {}))
@@ -63,7 +65,7 @@ func TestRobustness(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	(&trouble{d: d, groups: groups, seed: seed, failed: func(err error) { t.Error(err) }}).run(ctx)
+	(&trouble{d: d, groups: groups, seed: seed, disk: small, failed: func(err error) { t.Error(err) }}).run(ctx)
 	for _, g := range groups {
 		if _, err := g.settled(t.Context()); err != nil {
 			t.Errorf("%s does not come to rest: %v", g.id, err)
@@ -78,6 +80,20 @@ func TestRobustness(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// place is a directory for a deployment whose disk can be filled, where that can be
+// mounted.
+func place(t *testing.T) (dir string, small disk) {
+	dir, err := os.MkdirTemp("", "larder-")
+	check(t, err)
+	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
+	if small, err = mountDisk(filepath.Join(dir, "data")); err != nil {
+		t.Logf("no disk will be full: %v", err)
+		return dir, ""
+	}
+	t.Cleanup(func() { check(t, small.unmount()) })
+	return dir, small
 }
 
 func newGroup(d *harness.Deployment, id string) *group {

@@ -15,6 +15,8 @@ type trouble struct {
 	d      *harness.Deployment
 	groups []*group
 	seed   uint64
+	// disk, if any, is full at times.
+	disk disk
 	// failed is told of what ends the run.
 	failed func(error)
 }
@@ -26,6 +28,9 @@ func (t *trouble) run(ctx context.Context) {
 		wg.Go(func() { t.live(ctx, g, rand.New(rand.NewPCG(t.seed, uint64(i)))) })
 	}
 	wg.Go(func() { t.killServer(ctx, rand.New(rand.NewPCG(t.seed, 1000))) })
+	if t.disk != "" {
+		wg.Go(func() { t.disk.trouble(ctx, rand.New(rand.NewPCG(t.seed, 1001))) })
+	}
 	wg.Wait()
 }
 
