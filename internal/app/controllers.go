@@ -8,6 +8,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/certificate"
 	"github.com/larder-cache/larder/internal/controller/event"
+	"github.com/larder-cache/larder/internal/controller/maintenance"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
 	"github.com/larder-cache/larder/internal/reconcile"
@@ -20,6 +21,7 @@ import (
 //	name               reads                                        writes
 //	cache-cluster      cache-clusters nodes parameter-groups        nodes(spec) cache-clusters(status) events
 //	replication-group  the same, replication-groups, offsets        the same, replication-groups(status)
+//	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
 //	host               all of these                                 the runtime; nodes(status) by Follow
@@ -27,8 +29,9 @@ import (
 func (s *server) controllers() []reconcile.Controller {
 	engines := nodespec.Installed{Catalog: s.catalog}
 	all := []reconcile.Controller{
-		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		maintenance.New(maintenance.Config{Store: s.store, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
 		s.host.Controller(),

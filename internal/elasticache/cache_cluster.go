@@ -88,23 +88,23 @@ func (s *Service) wireCluster(r store.Reader, c *resource.CacheCluster, showNode
 			g = found
 		}
 	}
-	tls, pendingTLS := c.Spec.TLS, false
+	tls, now := c.Spec.TLS, runs(c)
 	if g.ID != "" {
-		tls, pendingTLS = groupTLS(g)
+		tls, _ = groupTLS(g)
 	}
 	out := &wire.CacheCluster{
 		CacheClusterId:                     &c.ID,
 		ARN:                                s.arn(c.Region, arnCluster, c.ID),
 		ClientDownloadLandingPage:          core.Ptr(clusterLandingPage),
-		CacheNodeType:                      &c.Spec.NodeType,
-		Engine:                             &c.Spec.Engine,
-		EngineVersion:                      &c.Spec.EngineVersion,
+		CacheNodeType:                      &now.nodeType,
+		Engine:                             &now.engine,
+		EngineVersion:                      &now.version,
 		CacheClusterStatus:                 core.Ptr(clusterStatus(c)),
 		NumCacheNodes:                      core.Ptr(len(c.Spec.Nodes)),
 		PreferredAvailabilityZone:          clusterZone(c),
 		CacheClusterCreateTime:             createTime(c.Status.Available != nil, c.Created),
 		PreferredMaintenanceWindow:         &c.Spec.MaintenanceWindow,
-		PendingModifiedValues:              &wire.PendingModifiedValues{},
+		PendingModifiedValues:              wirePending(c, g),
 		CacheSecurityGroups:                wireCacheGroups(c.Spec.CacheSecurityGroups),
 		CacheParameterGroup:                wireParameterStatus(c),
 		CacheSubnetGroupName:               nonEmpty(c.Spec.SubnetGroup),
@@ -121,11 +121,6 @@ func (s *Service) wireCluster(r store.Reader, c *resource.CacheCluster, showNode
 		LogDeliveryConfigurations:          []*wire.LogDeliveryConfiguration{},
 		NetworkType:                        core.Ptr(networkType),
 		IpDiscovery:                        core.Ptr(networkType),
-	}
-	out.PendingModifiedValues.AuthTokenStatus = nonEmpty(g.Spec.Auth.Change)
-	if pendingTLS {
-		out.PendingModifiedValues.TransitEncryptionEnabled = core.Ptr(g.Spec.TLS != resource.TLSOff)
-		out.PendingModifiedValues.TransitEncryptionMode = nonEmpty(string(g.Spec.TLS))
 	}
 	if c.Spec.Engine == catalog.Memcached {
 		if c.Status.Available != nil {

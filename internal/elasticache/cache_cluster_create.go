@@ -264,14 +264,19 @@ func (s *Service) siteOf(tx *store.Tx, vpc *resource.VPC, subnets []resource.Sub
 
 // addNode gives a cluster one node more; names makes its DNS names.
 func (p site) addNode(c *resource.CacheCluster, id, zone string, now time.Time, names func(cluster, node string) []string) error {
-	e, subnet, err := p.endpoint("node "+c.Region+"/"+c.ID+"/"+id, p.placement.subnets[zone], c.Spec.Port, names(c.ID, id))
+	slot, err := p.slot(c, id, zone, now, names)
 	if err != nil {
 		return err
 	}
-	slot := resource.NodeSlot{ID: id, Zone: zone, SubnetID: subnet.ID, Endpoint: e, Created: now}
 	at, _ := slices.BinarySearchFunc(c.Spec.Nodes, id, func(n resource.NodeSlot, id string) int { return strings.Compare(n.ID, id) })
 	c.Spec.Nodes = slices.Insert(c.Spec.Nodes, at, slot)
 	return nil
+}
+
+// slot is a place for one node more of a cluster.
+func (p site) slot(c *resource.CacheCluster, id, zone string, now time.Time, names func(cluster, node string) []string) (resource.NodeSlot, error) {
+	e, subnet, err := p.endpoint("node "+c.Region+"/"+c.ID+"/"+id, p.placement.subnets[zone], c.Spec.Port, names(c.ID, id))
+	return resource.NodeSlot{ID: id, Zone: zone, SubnetID: subnet.ID, Endpoint: e, Created: now}, err
 }
 
 // nodeID is the id of the n-th node, from 1.

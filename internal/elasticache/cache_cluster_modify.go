@@ -104,14 +104,11 @@ func (s *Service) changeSecurityGroups(tx *store.Tx, c *resource.CacheCluster, a
 	return true, nil
 }
 
-// sameShape refuses a change of what cannot be changed yet, and lets the value
+// sameEngine refuses a change of the engine or its version, and lets the value
 // pass that a cluster has already.
-func (s *Service) sameShape(c *resource.CacheCluster, engine, version, nodeType *string) error {
+func (s *Service) sameEngine(c *resource.CacheCluster, engine, version *string) error {
 	if not(engine, c.Spec.Engine) {
 		return errNotServed("Engine")
-	}
-	if not(nodeType, c.Spec.NodeType) {
-		return errNotServed("CacheNodeType")
 	}
 	if !set(version) || *version == c.Spec.EngineVersion {
 		return nil

@@ -105,7 +105,11 @@ func TestModifyClusterRefusals(t *testing.T) {
 		{"cross-az for redis", "c", func(in *request) { in.AZMode = core.Ptr("cross-az") }, combination, "The parameter AZMode can be cross-az only..."},
 		{"no node", "m", func(in *request) { now(in); in.NumCacheNodes = core.Ptr(0) }, value, "The parameter NumCacheNodes must be at least 1."},
 		{"too many nodes", "m", func(in *request) { now(in); in.NumCacheNodes = core.Ptr(41) }, "NodeQuotaForClusterExceeded", "Cluster node quota exceeded. Each cluster can have at most 40 nodes in this region."},
-		{"in the window", "m", func(in *request) { in.NumCacheNodes = core.Ptr(5) }, combination, "Changes of NumCacheNodes are made at once, not in the maintenance window: ApplyImmediately must be true (--apply-immediately)."},
+		{"type of memcached", "m", func(in *request) { in.CacheNodeType = core.Ptr("cache.t3.small") }, combination, "The cache node type of a Memcached cluster cannot be changed. Create a cluster of the cache node type that is wanted."},
+		{"unknown type", "c", func(in *request) { in.CacheNodeType = core.Ptr("cache.x1.huge") }, value, "The parameter CacheNodeType has the unknown value cache.x1.huge."},
+		{"type of another engine", "c", func(in *request) { in.CacheNodeType = core.Ptr("cache.r8g.large") }, combination, "The cache node type cache.r8g.large does not support redis 7.1."},
+		{"type with data tiering", "c", func(in *request) { in.CacheNodeType = core.Ptr("cache.r6gd.xlarge") }, combination, "The value cache.r6gd.xlarge of the parameter CacheNodeType is not served by this version of Larder."},
+		{"type of a member", "rg-001", func(in *request) { in.CacheNodeType = core.Ptr("cache.t3.small") }, combination, "Cache cluster rg-001 is a member of replication group rg...."},
 		{"removal without ids", "m", func(in *request) { now(in); in.NumCacheNodes = core.Ptr(1) }, combination, "The parameter CacheNodeIdsToRemove must name 2 of the nodes, as many as are to be removed."},
 		{"removal of a stranger", "m", func(in *request) {
 			now(in)
@@ -116,7 +120,7 @@ func TestModifyClusterRefusals(t *testing.T) {
 			in.NumCacheNodes, in.CacheNodeIdsToRemove = core.Ptr(1), []string{"0001", "0001"}
 		}, value, "The parameter CacheNodeIdsToRemove must name existing nodes of cache cluster m, each once."},
 		{"removal without a count", "m", func(in *request) { now(in); in.CacheNodeIdsToRemove = []string{"0001"} }, combination, "The parameter CacheNodeIdsToRemove needs a NumCacheNodes below..."},
-		{"zones without a count", "m", func(in *request) { now(in); in.NewAvailabilityZones = []string{"us-east-1a"} }, combination, "The parameter NewAvailabilityZones needs a NumCacheNodes above..."},
+		{"zones without a count", "m", func(in *request) { now(in); in.NewAvailabilityZones = []string{"us-east-1a"} }, combination, "The parameter NewAvailabilityZones needs a NumCacheNodes above the number of nodes that there are or are to come, 3."},
 		{"too few zones", "m", func(in *request) {
 			now(in)
 			in.NumCacheNodes, in.NewAvailabilityZones = core.Ptr(5), []string{"us-east-1a"}

@@ -90,7 +90,7 @@ func joinSpec(spec resource.CacheClusterSpec) resource.CacheClusterSpec {
 	spec.Nodes = nil
 	spec.Reboot = nil
 	spec.Change = ""
-	spec.Pending = resource.PendingChanges{}
+	spec.Pending = resource.Pending{}
 	return spec
 }
 

@@ -14,7 +14,7 @@ const (
 
 // What Spec.Change says.
 const (
-	changeModifying = "modifying"
+	changeModifying = resource.ChangeModifying
 	changeRebooting = "rebooting"
 )
 

@@ -142,6 +142,7 @@ func (f *clusterFixture) settle() {
 				c.Status.Available = &now
 			}
 			c.Status.ObservedGeneration = c.Generation
+			c.Status.Engine, c.Status.EngineVersion, c.Status.NodeType = c.Spec.Engine, c.Spec.EngineVersion, c.Spec.NodeType
 			c.Status.NodeStatus = map[string]string{}
 			for _, n := range c.Spec.Nodes {
 				c.Status.NodeStatus[n.ID] = statusAvailable

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,6 +62,20 @@ func (a allocator) advertised(owner string, bound core.Endpoint) (core.Endpoint,
 		return core.Endpoint{Address: a.advertise.Host, Port: port}, nil
 	}
 	return core.Endpoint{}, errNoFreePort(a.advertise)
+}
+
+// releaseEndpoint frees the addresses of a slot that no node was made for.
+func releaseEndpoint(tx *store.Tx, region string, slot resource.NodeSlot) {
+	for _, vpc := range resource.VPCs.List(tx, region+"/") {
+		if !slices.ContainsFunc(vpc.Subnets, func(s resource.Subnet) bool { return s.ID == slot.SubnetID }) {
+			continue
+		}
+		e := slot.Endpoint
+		resource.Addresses.Delete(tx, key(region, vpc.ID+"/"+e.VPC.Address))
+		if e.Advertised != e.Bound {
+			resource.Addresses.Delete(tx, "ports/"+strconv.Itoa(e.Advertised.Port))
+		}
+	}
 }
 
 // dnsNames makes the DNS names of the endpoints of one VPC, labelled as the

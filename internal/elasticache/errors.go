@@ -129,9 +129,14 @@ func errReplicaParameters() *core.Error {
 	return errInvalidCombination("Cannot specify additional cache cluster parameters when creating a replica cluster.")
 }
 
+func errMemcachedNodeType() *core.Error {
+	return errInvalidCombination("The cache node type of a Memcached cluster cannot be changed. " +
+		"Create a cluster of the cache node type that is wanted.")
+}
+
 func errMemberSettings(id, group string) *core.Error {
 	return errInvalidCombination("Cache cluster %s is a member of replication group %s. "+
-		"CacheParameterGroupName, SecurityGroupIds and CacheSecurityGroupNames are changed with ModifyReplicationGroup.", id, group)
+		"CacheNodeType, CacheParameterGroupName, SecurityGroupIds and CacheSecurityGroupNames are changed with ModifyReplicationGroup.", id, group)
 }
 
 func errApplyImmediately(parameter string) *core.Error {

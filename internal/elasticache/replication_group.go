@@ -129,7 +129,8 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 	}
 	if len(members) > 0 {
 		shared := &members[0].Spec
-		out.CacheNodeType = &shared.NodeType
+		now := runs(members[0])
+		out.CacheNodeType, out.Engine = &now.nodeType, &now.engine
 		out.SnapshotWindow = nonEmpty(shared.SnapshotWindow)
 		out.AutoMinorVersionUpgrade = &shared.AutoMinorVersionUpgrade
 	}

@@ -2,6 +2,7 @@ package elasticache
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
@@ -107,7 +108,7 @@ type groupEdit struct {
 // apply makes all changes of the request, or none with an error.
 func (e *groupEdit) apply() error {
 	steps := []func() error{
-		e.same, e.description, e.failover, e.promotion, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken,
+		e.same, e.description, e.failover, e.promotion, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken, e.pend,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -142,7 +143,22 @@ func beginGroupChange(g *resource.ReplicationGroup) {
 
 // same refuses changes of what cannot be changed yet.
 func (e *groupEdit) same() error {
-	return e.service.sameShape(e.members[0], e.in.Engine, e.in.EngineVersion, e.in.CacheNodeType)
+	return e.service.sameEngine(e.members[0], e.in.Engine, e.in.EngineVersion)
+}
+
+// pend changes what may wait for the maintenance window. It comes last: what is
+// applied at once is applied to what the other steps have made of the group.
+func (e *groupEdit) pend() error {
+	before := e.g.Spec.Pending
+	if err := e.service.pendNodeType(e.tx, e.members[0], &e.g.Spec.Pending, e.in.CacheNodeType); err != nil {
+		return err
+	}
+	e.changed = e.changed || !reflect.DeepEqual(before, e.g.Spec.Pending)
+	if core.Val(e.in.ApplyImmediately) && !e.g.Spec.Pending.IsZero() {
+		e.changed = true
+		e.g.ApplyPending(e.members)
+	}
+	return nil
 }
 
 func (e *groupEdit) description() error {

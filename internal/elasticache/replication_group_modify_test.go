@@ -247,7 +247,7 @@ func TestModifyGroupRefusals(t *testing.T) {
 		{"parameter group of another family", "", func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis6.x") }, combination, "Expected a parameter group of family redis7 but found one of family redis6.x"},
 		{"no such security group", "", func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist."},
 		{"other primary", "", func(in *request) { in.PrimaryClusterId = core.Ptr("x-002") }, "InvalidParameterValue", "The parameter PrimaryClusterId names x-002, which is not a member of replication group two."},
-		{"other node type", "", func(in *request) { in.CacheNodeType = core.Ptr("cache.t3.small") }, combination, "The parameter CacheNodeType is not served by this version of Larder."},
+		{"unknown node type", "", func(in *request) { in.CacheNodeType = core.Ptr("cache.t3.huge") }, value, "The parameter CacheNodeType has the unknown value cache.t3.huge."},
 		{"other version", "", func(in *request) { in.EngineVersion = core.Ptr("7.1") }, combination, "The parameter EngineVersion is not served by this version of Larder."},
 		{"unknown version", "", func(in *request) { in.EngineVersion = core.Ptr("9.9") }, combination, "Cannot find version 9.9 for redis"},
 		{"other engine", "", func(in *request) { in.Engine = core.Ptr("valkey") }, combination, "The parameter Engine is not served by this version of Larder."},

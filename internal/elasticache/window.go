@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/larder-cache/larder/internal/resource"
 )
 
 // Times of a week and of a day, in minutes.
@@ -17,9 +19,8 @@ const (
 )
 
 var (
-	weekdays           = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
-	maintenancePattern = regexp.MustCompile(`^([a-z]{3}):(\d\d):(\d\d)-([a-z]{3}):(\d\d):(\d\d)$`)
-	snapshotPattern    = regexp.MustCompile(`^(\d\d):(\d\d)-(\d\d):(\d\d)$`)
+	weekdays        = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+	snapshotPattern = regexp.MustCompile(`^(\d\d):(\d\d)-(\d\d):(\d\d)$`)
 )
 
 // span is a window: start in minutes from the start of the week (or day), and
@@ -80,18 +81,8 @@ func overlap(maintenance, snapshot span) bool {
 }
 
 func parseMaintenance(s string) (span, bool) {
-	m := maintenancePattern.FindStringSubmatch(s)
-	if m == nil {
-		return span{}, false
-	}
-	from, to := slices.Index(weekdays, m[1]), slices.Index(weekdays, m[4])
-	a, okA := minutes(m[2], m[3])
-	b, okB := minutes(m[5], m[6])
-	if from < 0 || to < 0 || !okA || !okB {
-		return span{}, false
-	}
-	start, end := from*day+a, to*day+b
-	return span{start, (end - start + week) % week}, true
+	w, ok := resource.ParseWindow(s)
+	return span{int(w.Start / time.Minute), int(w.Length / time.Minute)}, ok
 }
 
 func parseSnapshot(s string) (span, bool) {

@@ -11,6 +11,8 @@ import (
 const (
 	outputLimit = "client-output-buffer-limit"
 
+	maxClients          = "maxclients"
+	maxMemory           = "maxmemory"
 	reservedMemory      = "reserved-memory-percent"
 	maxCacheMemory      = "max_cache_memory"
 	connectionsOverhead = "memcached_connections_overhead"
@@ -33,6 +35,13 @@ type Directives struct {
 	Live map[string]string
 	// Start are read when the engine starts.
 	Start map[string]string
+}
+
+// MemoryLimit is how many bytes settings let an engine use; ok is false where they
+// do not limit it while it runs.
+func MemoryLimit(live map[string]string) (bytes int64, ok bool) {
+	bytes, err := strconv.ParseInt(live[maxMemory], 10, 64)
+	return bytes, err == nil
 }
 
 // Render gives the directives of a node: defaults of the family, overridden by
@@ -85,10 +94,13 @@ func (f Family) number(values map[string]string, name string) int64 {
 
 // redis adds what is made of several parameters or of the node type.
 func (f Family) redis(d Directives, values map[string]string, node catalog.NodeType) {
-	d.Start["maxclients"] = strconv.Itoa(node.MaxClients)
+	// What follows from the node type is live, so that the type can change while
+	// the engine runs.
+	delete(d.Start, maxClients)
+	d.Live[maxClients] = strconv.Itoa(node.MaxClients)
 	// 0 would mean no limit at all, so that a reserve of 100 % leaves one byte.
 	limit := node.MaxMemory * (100 - f.number(values, reservedMemory)) / 100
-	d.Live["maxmemory"] = strconv.FormatInt(max(limit, 1), 10)
+	d.Live[maxMemory] = strconv.FormatInt(max(limit, 1), 10)
 	var parts []string
 	for _, class := range []string{"normal", "pubsub"} {
 		parts = append(parts, class)

@@ -52,8 +52,9 @@ type CacheClusterSpec struct {
 	// MaintenanceWindow is "ddd:hh:mm-ddd:hh:mm", SnapshotWindow "hh:mm-hh:mm".
 	MaintenanceWindow, SnapshotWindow string
 	AutoMinorVersionUpgrade           bool
-	// PendingNodeType and so on are changes that wait for the maintenance window.
-	Pending PendingChanges
+	// Pending waits for the maintenance window, for a cluster of its own. What
+	// waits for a member's is the group's.
+	Pending Pending
 	// Reboot maps node id to the number of reboots asked for so far.
 	Reboot map[string]int
 	// Change is what the latest operation began, which the derived status names
@@ -76,25 +77,15 @@ type NodeSlot struct {
 	Created  time.Time
 }
 
-// PendingChanges wait for the maintenance window. nil means no change.
-type PendingChanges struct {
-	NodeType      *string
-	EngineVersion *string
-	NumNodes      *int
-	NodesToRemove []string
-}
-
-// IsZero reports whether nothing is pending.
-func (p PendingChanges) IsZero() bool {
-	return p.NodeType == nil && p.EngineVersion == nil && p.NumNodes == nil && len(p.NodesToRemove) == 0
-}
-
 // CacheClusterStatus is what the controller has seen.
 type CacheClusterStatus struct {
 	// ObservedGeneration is the generation that is fully carried out.
 	ObservedGeneration int64
 	// Available is set when the cluster was available for the first time.
 	Available *time.Time
+	// Engine, EngineVersion and NodeType are those that all nodes ran with when the
+	// cluster was last as it was wanted; empty before it was available.
+	Engine, EngineVersion, NodeType string
 	// NodeStatus maps node id to "creating", "available", "rebooting", "deleting".
 	NodeStatus map[string]string
 	// Recovering are the ids of nodes that are being brought back after their

@@ -42,6 +42,8 @@ type ReplicationGroupSpec struct {
 	Handover *Handover
 	// TestFailovers are the times of the TestFailover calls of the last day.
 	TestFailovers []time.Time
+	// Pending waits for the maintenance window.
+	Pending Pending
 	// Change: see CacheClusterSpec.Change.
 	Change string
 	// Deleting is set once. RetainPrimary keeps the primary as a cluster of its

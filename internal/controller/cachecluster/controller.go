@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Store   *store.Store
 	Engines nodespec.Engines
+	Prober  step.Prober
 	Clock   core.Clock
 	// NewUID gives ids that are unique over time.
 	NewUID func() string
@@ -73,14 +74,26 @@ func (c controller) find(match func(*resource.CacheCluster) bool) (keys []string
 	return keys
 }
 
-// Reconcile implements reconcile.Reconciler.
+// Reconcile implements reconcile.Reconciler. Engines are asked between looking
+// and acting.
 func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, error) {
 	now := c.Clock.Now()
+	var ask []string
+	c.Store.Local(func(r store.Reader) {
+		if w, ok := c.observe(r, key, now); ok {
+			ask = w.Cluster.Shrinking()
+		}
+	})
+	var memory map[string]int64
+	if len(ask) > 0 {
+		_, memory = step.Ask(ctx, c.Prober, c.Log, ask)
+	}
 	return step.Pass(ctx, c.Store, c.Log, now, c.NewUID(), func(r store.Reader) ([]step.Step, time.Duration) {
 		w, ok := c.observe(r, key, now)
 		if !ok {
 			return nil, 0
 		}
+		w.Memory = memory
 		return Plan(w)
 	})
 }

@@ -13,7 +13,10 @@ type World struct {
 	Cluster *step.Cluster
 	// Certified: the certificate that the cluster needs is there.
 	Certified bool
-	Now       time.Time
+	// Memory is what nodes use, in bytes by key, of those that answered when they
+	// were asked.
+	Memory map[string]int64
+	Now    time.Time
 }
 
 // Plan is what leads from the world to the cluster that is wanted, one step
@@ -36,6 +39,10 @@ func remove(c *step.Cluster) []step.Step {
 
 func converge(w World) (plan []step.Step, wait time.Duration) {
 	c := w.Cluster
+	refusal, unknown := step.Shrink([]*step.Cluster{c}, w.Memory)
+	if unknown {
+		wait = step.AskAgain
+	}
 	o := nodespec.Observation{
 		Cluster: c.Record, Leaving: c.Leaving(), Parameters: c.Parameters, Failure: c.Problem, Now: w.Now,
 	}
@@ -60,7 +67,8 @@ func converge(w World) (plan []step.Step, wait time.Duration) {
 		o.Members = append(o.Members, m)
 	}
 	plan = append(plan, vacate...)
-	return append(plan, c.Observe(o)...), wait
+	plan = append(plan, c.Observe(o)...)
+	return append(plan, refusal...), wait
 }
 
 // open lets everybody in: a cluster of its own has no tokens.

@@ -38,7 +38,7 @@ func newCluster(t testing.TB, n int, edit func(*resource.CacheCluster)) *control
 	}
 	l.Controllers = []reconcile.Controller{
 		cachecluster.New(cachecluster.Config{
-			Store: l.Store, Engines: controllertest.Engines{}, Clock: l.Clock, NewUID: controllertest.UIDs(), Log: l.Log,
+			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: l.Clock, NewUID: controllertest.UIDs(), Log: l.Log,
 		}),
 		h.Controller(),
 		certificate.New(certificate.Config{Store: l.Store, Seal: l.Seal, Clock: l.Clock, Log: l.Log, Authority: ca}),

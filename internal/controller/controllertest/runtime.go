@@ -116,7 +116,7 @@ func (r *Runtime) Replication(_ context.Context, node string) (runtime.Replicati
 	if e == nil || e.Phase != "running" || r.silent[node] {
 		return runtime.Replication{}, errors.New("no answer")
 	}
-	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data}, nil
+	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data, UsedMemory: e.Data}, nil
 }
 
 // Applied counts the documents taken.

@@ -1,6 +1,7 @@
 package controllertest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -56,15 +57,17 @@ func UIDs() func() string {
 }
 
 // Engines renders parameters as they are: those that begin with "static-" need a
-// restart. A parameter "broken" cannot be rendered.
+// restart. A parameter "broken" cannot be rendered. A cache.t3.micro has room for
+// 100 writes, a cache.t3.small for 200.
 type Engines struct{}
 
 var _ nodespec.Engines = Engines{}
 
 // Directives implements nodespec.Engines.
 func (Engines) Directives(_, _, nodeType string, values map[string]string) (nodespec.Directives, error) {
+	sizes := map[string]string{"cache.t3.micro": "100", "cache.t3.small": "200"}
 	d := nodespec.Directives{
-		Live:  map[string]string{"maxmemory": nodeType},
+		Live:  map[string]string{"maxmemory": cmp.Or(sizes[nodeType], nodeType)},
 		Start: map[string]string{"databases": "16"},
 	}
 	for name, value := range values {

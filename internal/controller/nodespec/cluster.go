@@ -70,7 +70,9 @@ type Observation struct {
 	Parameters Parameters
 	// Failure says why the cluster cannot be made as wanted, whatever its nodes do.
 	Failure string
-	Now     time.Time
+	// Held: something that is wanted is held back in this pass.
+	Held bool
+	Now  time.Time
 }
 
 // Status is the status that follows, and the messages of the events that tell
@@ -91,14 +93,25 @@ func (o Observation) Status() (resource.CacheClusterStatus, []string) {
 	if s.Failure != "" && o.Cluster.Status.Failure == "" {
 		events = append(events, o.failureEvent(s))
 	}
-	if ready && len(o.Leaving) == 0 && s.Failure == "" {
+	if ready && !o.Held && len(o.Leaving) == 0 && s.Failure == "" {
 		s.ObservedGeneration = o.Cluster.Generation
+		events = append(events, o.running(&s)...)
 		if s.Available == nil {
 			s.Available = core.Ptr(o.Now)
 			events = append(events, "Cache cluster created")
 		}
 	}
 	return s, events
+}
+
+// running updates what the status says that all nodes run with, now that they do.
+func (o Observation) running(s *resource.CacheClusterStatus) (events []string) {
+	spec := o.Cluster.Spec
+	if s.NodeType != spec.NodeType && s.NodeType != "" {
+		events = append(events, "Succeeded applying modification to cache node type to "+spec.NodeType+".")
+	}
+	s.Engine, s.EngineVersion, s.NodeType = spec.Engine, spec.EngineVersion, spec.NodeType
+	return events
 }
 
 // nodes updates what the status says of each node.
@@ -252,6 +265,8 @@ func DiffStatus(a, b resource.CacheClusterStatus) []string {
 			d = append(d, fmt.Sprintf(format, args...))
 		}
 	}
+	add(a.Engine != b.Engine || a.EngineVersion != b.EngineVersion, "runs %s %s", b.Engine, b.EngineVersion)
+	add(a.NodeType != b.NodeType, "is of type %s", b.NodeType)
 	add(!slices.Equal(a.Recovering, b.Recovering), "recovering %v", b.Recovering)
 	add(a.ParameterGroup != b.ParameterGroup, "parameter group %s", b.ParameterGroup)
 	for _, name := range DifferentKeys(a.ParameterValues, b.ParameterValues) {

@@ -153,7 +153,7 @@ func TestInstalled(t *testing.T) {
 	t.Parallel()
 	i := nodespec.Installed{Catalog: catalog.New([]catalog.Binary{{Engine: "redis", Version: "7.0.15", Path: "/bin/redis"}}, false)}
 	d, err := i.Directives("redis", "7.1.0", "cache.t3.micro", map[string]string{"timeout": "20"})
-	if err != nil || d.Live["timeout"] != "20" || d.Live["maxmemory"] == "" || d.Start["maxclients"] == "" {
+	if err != nil || d.Live["timeout"] != "20" || d.Live["maxmemory"] == "" || d.Live["maxclients"] == "" {
 		t.Errorf("directives are %v, %v", d, err)
 	}
 	if got := i.Default("redis", "7.1.0", "timeout"); got != "0" {

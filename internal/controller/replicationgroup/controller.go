@@ -7,7 +7,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
@@ -15,20 +14,14 @@ import (
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
-	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/store"
 )
-
-// Prober asks engines about their replication, at once; runtime.Runtime is one.
-type Prober interface {
-	Replication(ctx context.Context, node string) (runtime.Replication, error)
-}
 
 // Config is what the controller needs.
 type Config struct {
 	Store   *store.Store
 	Engines nodespec.Engines
-	Prober  Prober
+	Prober  step.Prober
 	Clock   core.Clock
 	// NewUID gives ids that are unique over time.
 	NewUID func() string
@@ -109,19 +102,19 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 			ask = Plan(w).Ask
 		}
 	})
-	var offsets map[string]int64
+	var offsets, memory map[string]int64
 	if len(ask) > 0 {
-		offsets = c.offsets(ctx, ask)
+		offsets, memory = step.Ask(ctx, c.Prober, c.Log, ask)
 	}
 	return step.Pass(ctx, c.Store, c.Log, now, c.NewUID(), func(r store.Reader) ([]step.Step, time.Duration) {
 		w, ok := c.observe(r, key, leaving, now)
 		if !ok {
 			return nil, 0
 		}
-		w.Offsets = offsets
+		w.Offsets, w.Memory = offsets, memory
 		d := Plan(w)
 		if len(d.Ask) > 0 {
-			return nil, askAgain
+			return nil, step.AskAgain
 		}
 		return d.Steps, d.Wait
 	})
@@ -162,34 +155,4 @@ func (c controller) observe(r store.Reader, key string, leaving []string, now ti
 	}
 	w.Certified = step.Certified(r, g.Region, g.UID, g.Spec.TLS, endpoints)
 	return w, true
-}
-
-// askTimeout bounds the wait for a node's offset. An engine answers within a
-// fraction of a millisecond, or is in trouble itself.
-const askTimeout = 200 * time.Millisecond
-
-// offsets asks nodes for their replication offsets, all at once. Those that do
-// not answer are left out.
-func (c controller) offsets(ctx context.Context, nodes []string) map[string]int64 {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	var (
-		wg  sync.WaitGroup
-		mu  sync.Mutex
-		out = map[string]int64{}
-	)
-	for _, node := range nodes {
-		wg.Go(func() {
-			r, err := c.Prober.Replication(ctx, node)
-			if err != nil {
-				c.Log.Warn("a replica does not tell its offset", "node", node, "error", err)
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			out[node] = r.Offset
-		})
-	}
-	wg.Wait()
-	return out
 }

@@ -36,7 +36,7 @@ func newLive(t testing.TB) *controllertest.Loop {
 			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: clock, NewUID: uids, Log: l.Log,
 		}),
 		cachecluster.New(cachecluster.Config{
-			Store: l.Store, Engines: controllertest.Engines{}, Clock: clock, NewUID: uids, Log: l.Log,
+			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: clock, NewUID: uids, Log: l.Log,
 		}),
 		certificate.New(certificate.Config{Store: l.Store, Seal: l.Seal, Clock: clock, Log: l.Log, Authority: ca}),
 		h.Controller(),

@@ -21,9 +21,13 @@ type World struct {
 	// Offsets are the replication offsets by node key of those that answered
 	// when they were asked; nil: nobody was asked.
 	Offsets map[string]int64
+	// Memory is what those use, in bytes; nil: nobody was asked.
+	Memory map[string]int64
 	// Certified: the certificate that the group needs is there.
 	Certified bool
 	Now       time.Time
+	// heldBack: a part of what is wanted is held back in this pass.
+	heldBack bool
 }
 
 // Decision is what a pass does.
@@ -34,10 +38,6 @@ type Decision struct {
 	// Ask are nodes whose offsets have to be known before anything is done.
 	Ask []string
 }
-
-// askAgain is the pause before replicas that gave no answer are asked again.
-// They either answer soon, or are reported as exited.
-const askAgain = 20 * time.Millisecond
 
 // Plan is what leads from the world to the group that is wanted, one step
 // nearer.
@@ -50,13 +50,31 @@ func Plan(w World) Decision {
 		return Decision{}
 	}
 	r := w.decide(members)
+	if w.Memory == nil {
+		r.ask = append(r.ask, w.shrinking()...)
+	}
 	if len(r.ask) > 0 {
 		return Decision{Ask: r.ask}
 	}
 	if r.undecided {
-		return Decision{Wait: askAgain}
+		return Decision{Wait: step.AskAgain}
 	}
-	return w.converge(members, r)
+	refusal, wait := step.Shrink(w.Members, w.Memory)
+	w.heldBack = wait || len(refusal) > 0
+	d := w.converge(members, r)
+	d.Steps = append(d.Steps, refusal...)
+	if wait {
+		d.Wait = nodespec.Sooner(d.Wait, step.AskAgain)
+	}
+	return d
+}
+
+// shrinking are the nodes whose data has to fit into less memory.
+func (w World) shrinking() (keys []string) {
+	for _, c := range w.Members {
+		keys = append(keys, c.Shrinking()...)
+	}
+	return keys
 }
 
 // members pairs the clusters with their nodes.
@@ -105,7 +123,7 @@ func (p *pass) event(message string) {
 // converge makes, changes and restarts nodes, and says in the statuses how far
 // that is. The source comes first, so that there is something to replicate from.
 func (w World) converge(members []*member, r roles) Decision {
-	p := &pass{World: w, roles: r, ready: w.Group.Spec.Handover == nil, caughtUp: true}
+	p := &pass{World: w, roles: r, ready: w.Group.Spec.Handover == nil && !w.heldBack, caughtUp: true}
 	p.Wait = r.again
 	p.takeOver()
 	p.member(r.source)

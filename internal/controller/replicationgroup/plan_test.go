@@ -49,6 +49,7 @@ func settled(t *testing.T) *World {
 		c.Status = resource.CacheClusterStatus{
 			ObservedGeneration: 1, Available: core.Ptr(now), NodeStatus: map[string]string{slot.ID: "available"},
 			ParameterGroup: "default.redis7", ParameterApplyStatus: "in-sync",
+			Engine: "redis", EngineVersion: "7.1.0", NodeType: "cache.t3.micro",
 		}
 		w.Members = append(w.Members, cluster)
 	}
@@ -129,7 +130,7 @@ cluster us-east-1/rg-003: node 0001 creating, parameter group default.redis7, pa
 		{
 			name: "primary lost, nobody answered",
 			edit: func(w *World) { exit(w.node(1), w.Now); w.Offsets = map[string]int64{} },
-			wait: askAgain,
+			wait: step.AskAgain,
 		},
 		{
 			name: "primary lost, most advanced wins",

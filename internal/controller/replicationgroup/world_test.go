@@ -33,7 +33,7 @@ func newLoop(t testing.TB, auto bool) *controllertest.Loop {
 		}),
 		h.Controller(),
 		cachecluster.New(cachecluster.Config{
-			Store: l.Store, Engines: controllertest.Engines{}, Clock: l.Clock, NewUID: uids, Log: l.Log,
+			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: l.Clock, NewUID: uids, Log: l.Log,
 		}),
 	}
 	return l

@@ -22,6 +22,8 @@ type Cluster struct {
 	Parameters nodespec.Parameters
 	Directives nodespec.Directives
 	Problem    string
+	// held: a part of what is wanted is held back in this pass.
+	held bool
 }
 
 // Key is the key of the cluster's record.
@@ -124,6 +126,7 @@ func Change(n *resource.Node, spec resource.NodeSpec) []Step {
 // Observe is the step to the status that follows from an observation, with its
 // events: none if the status says so already.
 func (c *Cluster) Observe(o nodespec.Observation) []Step {
+	o.Held = c.held
 	status, messages := o.Status()
 	var plan []Step
 	if changes := nodespec.DiffStatus(c.Record.Status, status); len(changes) > 0 {
@@ -195,7 +198,8 @@ func (c *Cluster) Leaving() []string {
 // Remove are the steps that end a cluster whose nodes are all gone.
 func (c *Cluster) Remove() []Step {
 	var plan []Step
-	for _, slot := range c.Record.Spec.Nodes {
+	spec := c.Record.Spec
+	for _, slot := range slices.Concat(spec.Nodes, spec.Pending.AddNodes) {
 		plan = append(plan, Release(c.Record.Region, c.VPCID, slot.Endpoint)...)
 	}
 	plan = append(plan, Release(c.Record.Region, c.VPCID, c.Record.Spec.ConfigurationEndpoint)...)

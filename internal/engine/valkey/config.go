@@ -19,6 +19,9 @@ const (
 	// engineFiles are the descriptors that the engine keeps for itself on top of
 	// its connections (its own constant), and as many again for what it inherits.
 	engineFiles = 64
+	// maxClientsSetting is the one setting that is live and also said at the start:
+	// an engine makes room for its connections then.
+	maxClientsSetting = "maxclients"
 	// maxSocketPath is what fits into a unix socket's address.
 	maxSocketPath = 107
 )
@@ -84,15 +87,15 @@ func Config(b engine.Binary, n *runtime.Node, p engine.Place) (string, error) {
 	}
 	var c config
 	for _, name := range slices.Sorted(maps.Keys(n.StartSettings)) {
-		if name != "maxclients" {
+		if name != maxClientsSetting {
 			c.set(name, n.StartSettings[name])
 		}
 	}
-	maxClients, err := wantedClients(n.StartSettings["maxclients"], p.Descriptors)
+	maxClients, err := wantedClients(n.Settings[maxClientsSetting], p.Descriptors)
 	if err != nil {
 		return "", err
 	}
-	c.set("maxclients", strconv.Itoa(maxClients+reservedClients))
+	c.set(maxClientsSetting, strconv.Itoa(maxClients+reservedClients))
 	c.set("port", "0")
 	c.set("unixsocket", p.Socket)
 	c.set("unixsocketperm", "600")

@@ -33,7 +33,8 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	n := someNode()
 	n.Primary = &core.Endpoint{Address: "127.2.0.8", Port: 6379}
-	n.StartSettings = map[string]string{"databases": "16", "maxclients": "65000", "port": "6379"}
+	n.StartSettings = map[string]string{"databases": "16", "port": "6379"}
+	n.Settings = map[string]string{"maxclients": "65000"}
 	text, err := Config(withTLS, n, place)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +81,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"digest that is none", withTLS, func(n *runtime.Node, _ *engine.Place) { n.Auth.Digests = []string{"x +@all"} }, "digest"},
 		{"digest in capitals", withTLS, func(n *runtime.Node, _ *engine.Place) { n.Auth.Digests = []string{strings.ToUpper(digest)} }, "digest"},
 		{"no room for clients", withTLS, func(_ *runtime.Node, p *engine.Place) { p.Descriptors = 64 }, "open files"},
-		{"odd maxclients", withTLS, func(n *runtime.Node, _ *engine.Place) { n.StartSettings = map[string]string{"maxclients": "-1"} }, "maxclients"},
+		{"odd maxclients", withTLS, func(n *runtime.Node, _ *engine.Place) { n.Settings = map[string]string{"maxclients": "-1"} }, "maxclients"},
 	} {
 		n, p := someNode(), place
 		c.change(n, &p)

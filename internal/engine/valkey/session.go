@@ -85,6 +85,7 @@ func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, 
 	if want == nil {
 		want = make(map[string]string)
 	}
+	countReserved(want)
 	want["masteruser"], want["masterauth"] = replicationUser, n.Auth.Replication.Reveal()
 	if s.settings != nil && maps.Equal(s.settings, want) {
 		return state, nil, nil
@@ -97,7 +98,9 @@ func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, 
 	if len(refused) == 0 {
 		s.settings = want
 	}
-	return state, refused, nil
+	// The limits that the state tells are among the settings.
+	state, err = s.observe(ctx)
+	return state, refused, busy(err)
 }
 
 func equalAuth(a, b runtime.Auth) bool {

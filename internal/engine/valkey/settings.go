@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -48,11 +49,35 @@ func (s *session) setSettings(ctx context.Context, want map[string]string) (refu
 		return nil, fmt.Errorf("valkey: change settings: %w", err)
 	}
 	for i, r := range replies {
-		if err := r.failure(); err != nil {
+		err := r.failure()
+		if err != nil && changed[i] == maxClientsSetting {
+			err = s.setMostClients(ctx, err)
+		}
+		if err != nil {
 			refused = append(refused, fmt.Sprintf("setting %s is refused: %s", changed[i], err))
 		}
 	}
 	return refused, nil
+}
+
+// setMostClients lets in as many clients as the host allows, if that is why the
+// engine would not let in as many as it was asked to: it says how many it can.
+func (s *session) setMostClients(ctx context.Context, refused error) error {
+	_, text, _ := strings.Cut(refused.Error(), "try with ")
+	most, err := strconv.Atoi(text)
+	if err != nil {
+		return refused
+	}
+	// It counts what it keeps for itself, but not what it has inherited.
+	_, err = s.conn.do(ctx, "CONFIG", "SET", maxClientsSetting, strconv.Itoa(most-engineFiles/2))
+	return err
+}
+
+// countReserved adds the connections that are not the customer's to a limit.
+func countReserved(settings map[string]string) {
+	if v, err := strconv.Atoi(settings[maxClientsSetting]); err == nil {
+		settings[maxClientsSetting] = strconv.Itoa(v + reservedClients)
+	}
 }
 
 // sameSetting reports whether nothing has to be set. A value spelled in another

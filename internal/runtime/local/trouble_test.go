@@ -161,9 +161,10 @@ func TestSettings(t *testing.T) {
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		n := makeNode(kind)
-		n.StartSettings = map[string]string{"databases": "7", "maxclients": "65000"}
+		n.StartSettings = map[string]string{"databases": "7"}
 		n.Settings = map[string]string{
-			"maxmemory": "100000000", "maxmemory-policy": "volatile-lru",
+			"maxclients": "65000",
+			"maxmemory":  "100000000", "maxmemory-policy": "volatile-lru",
 			"client-output-buffer-limit": "normal 0 0 0 pubsub 33554432 8388608 60",
 		}
 		r.apply(n)
@@ -178,12 +179,15 @@ func TestSettings(t *testing.T) {
 		}
 		n = next(n, func(n *runtime.Node) {
 			n.Settings = map[string]string{
-				"maxmemory": "50000000", "maxmemory-policy": "allkeys-lfu", "no-such-setting": "1", "timeout": "soon",
+				"maxclients": "500", "maxmemory": "50000000", "maxmemory-policy": "allkeys-lfu", "no-such-setting": "1", "timeout": "soon",
 				"client-output-buffer-limit": "normal 1000000 0 0 pubsub 33554432 8388608 60",
 			}
 		})
 		r.apply(n)
 		rep := r.settled(n)
+		if rep.MaxClients != 500 {
+			t.Errorf("max clients %d, not the 500 that were set", rep.MaxClients)
+		}
 		for _, words := range []string{"no-such-setting is unknown", "timeout is refused"} {
 			if !strings.Contains(rep.Message, words) {
 				t.Errorf("%q is not in message %q", words, rep.Message)
@@ -195,9 +199,9 @@ func TestSettings(t *testing.T) {
 				t.Errorf("%q is not in %s", line, info)
 			}
 		}
-		n = next(n, func(n *runtime.Node) { n.Settings = map[string]string{"timeout": "100"} })
+		n = next(n, func(n *runtime.Node) { n.Settings = map[string]string{"timeout": "100", "maxclients": "65000"} })
 		r.apply(n)
-		if rep := r.settled(n); rep.Message != "" {
+		if rep := r.settled(n); rep.Message != "" || rep.MaxClients != min(65000, r.descriptors-96) {
 			t.Errorf("message: %q", rep.Message)
 		}
 	})

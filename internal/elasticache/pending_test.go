@@ -1,0 +1,132 @@
+package elasticache
+
+import (
+	"strings"
+	"testing"
+
+	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+func pendingWords(p *wire.PendingModifiedValues) string {
+	return words(core.Val(p.CacheNodeType), core.Val(p.EngineVersion), core.Val(p.NumCacheNodes), strings.Join(p.CacheNodeIdsToRemove, ","))
+}
+
+// A change that is not to be made at once waits on the group, and is shown by
+// every member; the request that makes it at once takes it along.
+func TestPendingNodeTypeOfGroup(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	f.createGroup(groupRequest("rg", 2))
+	f.settle()
+	modify := func(in *wire.ModifyReplicationGroupMessage) *wire.ReplicationGroup {
+		in.ReplicationGroupId = core.Ptr("rg")
+		return f.modifyGroup(in)
+	}
+	g := modify(&wire.ModifyReplicationGroupMessage{CacheNodeType: core.Ptr("cache.T3.small")})
+	if *g.Status != "available" || *g.CacheNodeType != "cache.t3.micro" || f.group("rg").Generation != 1 {
+		t.Errorf("group %s of type %s", *g.Status, *g.CacheNodeType)
+	}
+	for _, id := range []string{"rg-001", "rg-002"} {
+		if c := f.describeCluster(id); pendingWords(c.PendingModifiedValues) != "cache.t3.small  0" || *c.CacheClusterStatus != "available" {
+			t.Errorf("%s: %s, pending %s", id, *c.CacheClusterStatus, pendingWords(c.PendingModifiedValues))
+		}
+	}
+	modify(&wire.ModifyReplicationGroupMessage{CacheNodeType: core.Ptr("cache.t3.micro")})
+	if p := f.group("rg").Spec.Pending; !p.IsZero() {
+		t.Errorf("not taken back: %+v", p)
+	}
+	modify(&wire.ModifyReplicationGroupMessage{CacheNodeType: core.Ptr("cache.t3.small")})
+	modify(&wire.ModifyReplicationGroupMessage{CacheNodeType: core.Ptr("cache.t3.medium")})
+	g = modify(&wire.ModifyReplicationGroupMessage{ApplyImmediately: core.Ptr(true)})
+	if *g.Status != "modifying" || *g.CacheNodeType != "cache.t3.micro" || !f.group("rg").Spec.Pending.IsZero() {
+		t.Errorf("group %s of type %s", *g.Status, *g.CacheNodeType)
+	}
+	c := f.describeCluster("rg-002")
+	if *c.CacheClusterStatus != "modifying" || *c.CacheNodeType != "cache.t3.micro" || pendingWords(c.PendingModifiedValues) != "cache.t3.medium  0" {
+		t.Errorf("member %s of type %s, pending %s", *c.CacheClusterStatus, *c.CacheNodeType, pendingWords(c.PendingModifiedValues))
+	}
+	f.settle()
+	if c := f.describeCluster("rg-002"); *c.CacheNodeType != "cache.t3.medium" || pendingWords(c.PendingModifiedValues) != "0" {
+		t.Errorf("member of type %s, pending %s", *c.CacheNodeType, pendingWords(c.PendingModifiedValues))
+	}
+}
+
+func TestPendingNodeTypeOfCluster(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	f.createCluster(redisRequest("c"))
+	f.settle()
+	for _, now := range []bool{false, true} {
+		out, err := f.ModifyCacheCluster(f.ctx, &wire.ModifyCacheClusterMessage{
+			CacheClusterId: core.Ptr("c"), CacheNodeType: core.Ptr("cache.t3.small"), ApplyImmediately: &now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := out.CacheCluster
+		if now != (*c.CacheClusterStatus == "modifying") || *c.CacheNodeType != "cache.t3.micro" || *c.PendingModifiedValues.CacheNodeType != "cache.t3.small" {
+			t.Errorf("at once %t: %s, type %s, pending %s", now, *c.CacheClusterStatus, *c.CacheNodeType, *c.PendingModifiedValues.CacheNodeType)
+		}
+	}
+}
+
+// addresses counts those that are taken.
+func (f *clusterFixture) addresses() (n int) {
+	f.update(func(tx *store.Tx) error {
+		n = len(resource.Addresses.Keys(tx, ""))
+		return nil
+	})
+	return n
+}
+
+func TestPendingNodesOfMemcached(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t, func(c *Config) { c.Advertise = Advertise{Host: "203.0.113.1", PortFrom: 7000, PortTo: 7100} })
+	f.createCluster(memcachedRequest("m", 3))
+	f.settle()
+	taken := f.addresses()
+	for _, step := range []struct {
+		name   string
+		count  int
+		remove string
+		zones  string
+		now    bool
+		// want is what waits, nodes the nodes that are wanted, more the addresses
+		// that are taken beyond those of three nodes.
+		want, nodes string
+		more        int
+	}{
+		{name: "two more", count: 5, want: "5", nodes: "1a 2a 3a", more: 2},
+		{name: "one more than that", count: 6, zones: "us-east-1b", want: "6", nodes: "1a 2a 3a", more: 3},
+		{name: "fewer more", count: 4, want: "4", nodes: "1a 2a 3a", more: 1},
+		{name: "a removal instead", count: 1, remove: "0003 0001", want: "1 0001,0003", nodes: "1a 2a 3a"},
+		{name: "another removal", count: 2, remove: "0002", want: "2 0002", nodes: "1a 2a 3a"},
+		{name: "an addition instead", count: 4, want: "4", nodes: "1a 2a 3a", more: 1},
+		{name: "nothing", count: 3, want: "0", nodes: "1a 2a 3a"},
+		{name: "a removal", count: 2, remove: "0002", want: "2 0002", nodes: "1a 2a 3a"},
+		{name: "what waits, now", now: true, want: "0", nodes: "1a 3a"},
+		{name: "two, now", count: 4, now: true, want: "0", nodes: "1a 2a 3a 4a", more: 1},
+	} {
+		in := &wire.ModifyCacheClusterMessage{
+			CacheClusterId: core.Ptr("m"), CacheNodeIdsToRemove: strings.Fields(step.remove), NewAvailabilityZones: strings.Fields(step.zones), ApplyImmediately: &step.now,
+		}
+		if step.count > 0 {
+			in.NumCacheNodes = &step.count
+		}
+		out, err := f.ModifyCacheCluster(f.ctx, in)
+		if err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := pendingWords(out.CacheCluster.PendingModifiedValues); got != step.want || f.nodes("m") != step.nodes {
+			t.Errorf("%s: pending %s with nodes %s, want %s with %s", step.name, got, f.nodes("m"), step.want, step.nodes)
+		}
+		// Of each node an address and a port; those of removed nodes go with the nodes.
+		if got := f.addresses() - taken; !step.now && got != 2*step.more {
+			t.Errorf("%s: %d addresses more are taken, want %d", step.name, got, 2*step.more)
+		}
+		f.settle()
+	}
+}
