@@ -94,7 +94,10 @@ func group(r store.Reader, key string, now time.Time) ([]step.Step, time.Duratio
 
 func cluster(r store.Reader, key string, now time.Time) ([]step.Step, time.Duration) {
 	c, ok := resource.CacheClusters.Get(r, key)
-	if !ok || c.Spec.Pending.IsZero() || c.Spec.ReplicationGroupID != "" {
+	if ok && c.Spec.ReplicationGroupID != "" {
+		return group(r, c.Region+"/"+c.Spec.ReplicationGroupID, now) // its window may be another one now
+	}
+	if !ok || c.Spec.Pending.IsZero() {
 		return nil, 0
 	}
 	if c.Status.Available == nil || c.Status.ObservedGeneration < c.Generation || c.Spec.Deleting {

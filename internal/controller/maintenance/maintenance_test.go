@@ -150,3 +150,22 @@ func TestWindowOfBusyGroup(t *testing.T) {
 		})
 	}
 }
+
+// A window that is moved to now opens at once.
+func TestWindowMoves(t *testing.T) {
+	t.Parallel()
+	l := newLoop(t)
+	pendGroup(t, l)
+	l.Settle(t)
+	l.Update(t, func(tx *store.Tx) {
+		for _, id := range []string{"rg-001", "rg-002"} {
+			c, _ := resource.CacheClusters.Get(tx, "us-east-1/"+id)
+			c.Spec.MaintenanceWindow = "fri:03:04-fri:05:00"
+			resource.CacheClusters.Put(tx, "us-east-1/"+id, c)
+		}
+	})
+	l.Settle(t)
+	if got := cluster(l, "rg-001").Status.NodeType; got != "cache.t3.small" {
+		t.Errorf("the type is %s", got)
+	}
+}
