@@ -67,13 +67,13 @@ func (s *Server) explain(r *http.Request) (any, error) {
 	var out Explanation
 	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
 		var err error
-		out, err = explain(rd, core.RequestFrom(r.Context()).Region, q.Get("from"), q.Get("to"), q.Get("port"))
+		out, err = explain(rd, core.RequestFrom(r.Context()).Region, s.cfg.Account, q.Get("from"), q.Get("to"), q.Get("port"))
 		return err
 	})
 	return out, err
 }
 
-func explain(r store.Reader, region, from, to, port string) (Explanation, error) {
+func explain(r store.Reader, region, account, from, to, port string) (Explanation, error) {
 	out := Explanation{From: from, To: to}
 	peer, err := netip.ParseAddr(from)
 	if err != nil {
@@ -91,7 +91,7 @@ func explain(r store.Reader, region, from, to, port string) (Explanation, error)
 		}
 	}
 	world, interfaces := topology.World(r)
-	e := explainer{policy: network.Compile(world), region: region, port: out.Port}
+	e := explainer{policy: network.Compile(world), region: region, account: account, port: out.Port}
 	for _, c := range t.clusters {
 		for _, slot := range c.Spec.Nodes {
 			i, ok := interfaces[c.Region+"/"+c.ID+"/"+slot.ID]
@@ -99,8 +99,9 @@ func explain(r store.Reader, region, from, to, port string) (Explanation, error)
 			if !ok || t.only != "" && t.only != id {
 				continue
 			}
-			out.VPC = i.VPC
+			out.VPC = networkName(i.VPC)
 			e.locate(topology.Windows(r)[i.VPC], peer)
+			e.groups = groupsAt(r, world, region, i.VPC, e.source)
 			out.Nodes = append(out.Nodes, e.verdict(id, c, i))
 		}
 	}
@@ -169,13 +170,15 @@ func clusterTarget(r store.Reader, c *resource.CacheCluster, only string) target
 
 // explainer decides for one client.
 type explainer struct {
-	policy *network.Policy
-	region string
+	policy          *network.Policy
+	region, account string
 	// source is the client's address in the VPC; host: it is the host, if that is in
 	// the VPC.
 	source netip.Addr
 	host   bool
 	port   int
+	// groups are the names of those that the client is in.
+	groups []string
 }
 
 // locate finds the address that rules see: one of the VPC stands for itself, any
@@ -197,38 +200,54 @@ func (e explainer) verdict(id string, c *resource.CacheCluster, i network.Interf
 		return pass
 	}
 	if !e.source.IsValid() {
-		gate("route", false, nil, "the client has no address in "+i.VPC)
-		if e.host {
+		gate("route", false, nil, "the client has no address in "+networkName(i.VPC))
+		if e.host && !c.Spec.Classic() {
 			v.Open = "larder attach " + i.VPC
 		}
 		return v
 	}
+	port := e.port
+	if c.Spec.Classic() {
+		port = c.Spec.Port // cache security groups know no other; its own gate comes last
+	}
 	_, why := e.policy.Allows(network.Flow{
-		Protocol: network.TCP, SourceVPC: i.VPC, Source: e.source, VPC: i.VPC, Destination: i.Addresses[0], Port: e.port,
+		Protocol: network.TCP, SourceVPC: i.VPC, Source: e.source, VPC: i.VPC, Destination: i.Addresses[0], Port: port,
 	})
 	if why.Gate == network.GateRoute || why.Gate == network.GateDestination {
 		gate(string(why.Gate), false, nil, why.String())
 		return v
 	}
-	gate("route", true, nil, fmt.Sprintf("%s is an address of %s", e.source, i.VPC))
+	gate("route", true, nil, fmt.Sprintf("%s is an address of %s", e.source, networkName(i.VPC)))
 	switch {
 	case why.Gate == network.GateEgress:
 		gate("egress", false, nil, why.String())
 		v.Open = e.command("egress", why.Groups, i.Addresses[0])
 		return v
-	case len(why.Egress) == 0:
+	case len(why.Egress) == 0 || c.Spec.Classic():
 		gate("egress", true, nil, "no rules bind what the client sends")
 	default:
 		gate("egress", true, why.Egress, "its own groups let it out")
 	}
-	if why.Gate == network.GateIngress {
-		gate("ingress", false, nil, why.String())
-		v.Open = e.command("ingress", why.Groups, e.source)
+	ingress, open := e.ingress(c, why)
+	v.Gates = append(v.Gates, ingress)
+	if !ingress.Pass {
+		v.Open = open
 		return v
 	}
-	gate("ingress", true, why.Ingress, "the groups of the node let it in")
 	v.Allowed = gate("port", e.port == c.Spec.Port, nil, fmt.Sprintf("the node listens on port %d", c.Spec.Port))
 	return v
+}
+
+// ingress is the last gate that rules guard, and the command that would open it.
+func (e explainer) ingress(c *resource.CacheCluster, why network.Reason) (Gate, string) {
+	pass := why.Gate != network.GateIngress
+	switch {
+	case c.Spec.Classic():
+		return classicIngress(c, e.source, e.groups, pass), classicCommand(c, e.account, e.groups)
+	case pass:
+		return Gate{Name: "ingress", Pass: true, Rules: why.Ingress, Text: "the groups of the node let it in"}, ""
+	}
+	return Gate{Name: "ingress", Text: why.String()}, e.command("ingress", why.Groups, e.source)
 }
 
 // command opens a gate for one address, in the first group that could.

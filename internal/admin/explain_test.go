@@ -129,3 +129,43 @@ func TestExplain(t *testing.T) {
 		refused(t, err, tc.code, tc.status)
 	}
 }
+
+// In EC2-Classic cache security groups decide, and the host has no part in it.
+func TestExplainClassic(t *testing.T) {
+	t.Parallel()
+	const region = "us-east-1"
+	network := resource.ClassicID("1")
+	d := deploy(t, engines{})
+	err := d.store.Update(t.Context(), func(tx *store.Tx) error {
+		resource.VPCs.Put(tx, region+"/"+network, &resource.VPC{
+			Region: region, ID: network, CIDR: "10.20.0.0/16", Window: 20, Subnets: []resource.Subnet{{ID: "pool", CIDR: "10.20.0.0/20"}},
+		})
+		resource.SecurityGroups.Put(tx, region+"/sg-web", &resource.SecurityGroup{Region: region, ID: "sg-web", VPCID: network, Name: "web"})
+		slot := resource.NodeSlot{ID: "0001", SubnetID: "pool"}
+		slot.Endpoint.VPC = core.Endpoint{Address: "10.20.0.9", Port: 6379}
+		resource.CacheClusters.Put(tx, region+"/c", &resource.CacheCluster{Region: region, ID: "c", Spec: resource.CacheClusterSpec{
+			Port: 6379, CacheSecurityGroups: []string{"caches"}, Nodes: []resource.NodeSlot{slot},
+		}})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, from, gate, text string }{
+		{"the host", "127.0.0.1", "route", "the client has no address in EC2-Classic"},
+		{"an address of no instance", "10.20.0.77", "ingress", "10.20.0.77 is no instance of EC2-Classic, and the cache security groups caches let in nothing else"},
+	} {
+		e, err := d.client(t).Explain(t.Context(), tc.from, "c", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := e.Nodes[0]
+		last := v.Gates[len(v.Gates)-1]
+		if e.VPC != "EC2-Classic" || v.Allowed || v.Open != "" || last.Name != tc.gate || last.Text != tc.text {
+			t.Errorf("%s: %+v", tc.name, e)
+		}
+	}
+	if _, err := d.client(t).Attach(t.Context(), network, nil); err == nil {
+		t.Error("the host was attached to EC2-Classic")
+	}
+}
