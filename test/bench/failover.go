@@ -30,55 +30,92 @@ func changeToken(ctx context.Context, api *elasticache.Client, token, strategy s
 	return err
 }
 
-// failover kills primaries under a writer at 1 kHz and measures how long no write
-// is accepted at the primary endpoint; every write that was acknowledged is looked
-// for afterwards.
+// failover measures how long no write is accepted at the primary endpoint, under a
+// writer at 1 kHz, when the primary is killed, when it is stopped, and when a replica
+// takes over as planned; every write that was acknowledged is looked for afterwards.
 func failover(ctx context.Context, b *bench) ([]line, error) {
-	gap := line{what: "primary killed: time to the next accepted write at the same endpoint, writer at 1 kHz", unit: "ms",
-		bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}
-	lost := line{what: "acknowledged writes lost in each failover", note: "reported"}
-	err := deployed(ctx, func(d *harness.Deployment) error {
-		api := d.ElastiCache()
-		for n := range b.rounds(20, 5) {
-			id := fmt.Sprintf("f%d", n)
-			g, err := createReady(ctx, api, groupOf(id, 3, false))
-			if err != nil {
-				return err
+	const under = " time to the next accepted write at the same endpoint, writer at 1 kHz"
+	var all []line
+	for _, f := range []struct {
+		line
+		rounds int
+		strike func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error
+	}{
+		{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, b.rounds(20, 5), strikeWith(syscall.SIGKILL)},
+		{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, b.rounds(10, 3), strikeWith(syscall.SIGSTOP)},
+		{line{what: "TestFailover: longest time between two accepted writes, writer at 1 kHz", bars: []bar{medianAtMost(30)}}, b.rounds(20, 5), testFailover},
+	} {
+		f.unit = "ms"
+		lost := line{what: "the same: acknowledged writes lost in each", note: "reported"}
+		err := deployed(ctx, func(d *harness.Deployment) error {
+			api := d.ElastiCache()
+			for n := range f.rounds {
+				id := fmt.Sprintf("f%d", n)
+				in := groupOf(id, 3, false)
+				in.AutomaticFailoverEnabled = aws.Bool(true)
+				g, err := createReady(ctx, api, in)
+				if err != nil {
+					return err
+				}
+				w := &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}
+				took, missing, err := w.failOver(ctx, func() error { return f.strike(ctx, d, g) })
+				if err != nil {
+					return err
+				}
+				f.larder, lost.larder = append(f.larder, milliseconds(took)), append(lost.larder, float64(missing))
+				if err := deleteGroup(ctx, api, id); err != nil {
+					return err
+				}
 			}
-			took, missing, err := failOver(ctx, d, g)
-			if err != nil {
-				return err
-			}
-			gap.larder, lost.larder = append(gap.larder, milliseconds(took)), append(lost.larder, float64(missing))
-			if err := deleteGroup(ctx, api, id); err != nil {
-				return err
-			}
+			return nil
+		})
+		if all = append(all, f.line, lost); err != nil {
+			return all, err
 		}
-		return nil
-	})
-	return []line{gap, lost}, err
+	}
+	return all, nil
 }
 
-// failOver kills the primary of a group once, and gives the time without writes
-// and the number of acknowledged ones that are not there.
-func failOver(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) (time.Duration, int, error) {
-	node, err := d.Node(ctx, primaryOf(g)+"/0001")
-	if err != nil {
-		return 0, 0, err
+// strikeWith sends a signal to the primary of a group.
+func strikeWith(s syscall.Signal) func(context.Context, *harness.Deployment, types.ReplicationGroup) error {
+	return func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error {
+		node, err := d.Node(ctx, primaryOf(g)+"/0001")
+		if err != nil {
+			return err
+		}
+		return syscall.Kill(node.PID, s)
 	}
-	w := &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}
+}
+
+func testFailover(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error {
+	_, err := d.ElastiCache().TestFailover(ctx, &elasticache.TestFailoverInput{ReplicationGroupId: g.ReplicationGroupId, NodeGroupId: aws.String("0001")})
+	return err
+}
+
+// failOver writes for a while before and after strike, and gives the longest time
+// from it on without an accepted write, and the number of acknowledged ones that are
+// not there.
+func (w *writer) failOver(ctx context.Context, strike func() error) (time.Duration, int, error) {
 	defer w.hangUp()
 	if err := w.write(ctx, func() bool { return len(w.acknowledged) >= 200 }); err != nil {
 		return 0, 0, err
 	}
-	killed := time.Now()
-	if err := syscall.Kill(node.PID, syscall.SIGKILL); err != nil {
+	// A strike takes a moment to be prepared; the writer goes on.
+	struck := make(chan error, 1)
+	go func() { struck <- strike() }()
+	w.longest = 0
+	after := 0
+	if err := w.write(ctx, func() bool {
+		if w.gapped {
+			after++
+		}
+		return after > 200
+	}); err != nil {
+		return 0, 0, errors.Join(err, <-struck)
+	}
+	if err := <-struck; err != nil {
 		return 0, 0, err
 	}
-	if err := w.write(ctx, func() bool { return w.last.After(killed) && w.gapped }); err != nil {
-		return 0, 0, err
-	}
-	took := w.last.Sub(killed)
 	// The failover is over; what is written from here on must not hide a loss.
 	there, err := w.keys()
 	if err != nil {
@@ -90,7 +127,7 @@ func failOver(ctx context.Context, d *harness.Deployment, g types.ReplicationGro
 			missing++
 		}
 	}
-	return took, missing, nil
+	return w.longest, missing, nil
 }
 
 func primaryOf(g types.ReplicationGroup) string {
@@ -106,13 +143,16 @@ func primaryOf(g types.ReplicationGroup) string {
 // it makes anew when it is lost.
 type writer struct {
 	addr string
+	// find, if set, says where to go after a write has failed.
+	find func() string
 	conn net.Conn
 	in   *bufio.Reader
 
 	next         int
 	acknowledged []int
 	last         time.Time // of the last acknowledgement
-	gapped       bool      // a write has failed
+	longest      time.Duration
+	gapped       bool // a write has failed
 }
 
 // write goes on until enough says so, after an acknowledgement.
@@ -124,13 +164,20 @@ func (w *writer) write(ctx context.Context, enough func() bool) error {
 		w.next++
 		err := w.one()
 		if err == nil {
-			w.acknowledged, w.last = append(w.acknowledged, w.next), time.Now()
+			now := time.Now()
+			if !w.last.IsZero() {
+				w.longest = max(w.longest, now.Sub(w.last))
+			}
+			w.acknowledged, w.last = append(w.acknowledged, w.next), now
 			if enough() {
 				return nil
 			}
 		} else {
 			w.gapped = true
 			w.hangUp()
+			if w.find != nil {
+				w.addr = w.find()
+			}
 			if time.Now().After(deadline) {
 				return fmt.Errorf("no write is accepted any more: %w", err)
 			}

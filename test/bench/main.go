@@ -40,6 +40,9 @@ var experiments = []experiment{
 	{"modify", modify},
 	{"tokens", changeTokens},
 	{"failover", failover},
+	{"sentinel", sentinelFailover},
+	{"cluster-bus", busFailover},
+	{"fleet", fleet},
 }
 
 // bench is one run of the program.
@@ -52,7 +55,7 @@ type bench struct {
 
 // The whole program ends after these times, whatever happens.
 const (
-	fullLimit  = 12 * time.Minute
+	fullLimit  = 20 * time.Minute
 	quickLimit = 2 * time.Minute
 )
 
