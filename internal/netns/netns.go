@@ -55,6 +55,17 @@ func (n *Namespace) Same(other *Namespace) (bool, error) {
 	return os.SameFile(a, b), nil
 }
 
+// Named reports whether the path still leads to this namespace: somebody may have
+// deleted the name, which does not end what is open.
+func (n *Namespace) Named() bool {
+	at, err := os.Stat(n.path)
+	if err != nil {
+		return false
+	}
+	here, err := n.file.Stat()
+	return err == nil && os.SameFile(at, here)
+}
+
 // Path is where the name is, whether it exists or not.
 func Path(name string) string { return filepath.Join(Dir, name) }
 
@@ -88,6 +99,12 @@ func Current() (*Namespace, error) {
 func isNamespace(f *os.File) bool {
 	var st unix.Statfs_t
 	return unix.Fstatfs(int(f.Fd()), &st) == nil && st.Type == unix.NSFS_MAGIC
+}
+
+// Exists reports whether the name leads to a namespace.
+func Exists(name string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(Path(name), &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
 // List gives the names that begin with prefix, sorted; leftovers that lead to no

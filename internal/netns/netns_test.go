@@ -90,6 +90,12 @@ func TestLifeOfANamespace(t *testing.T) {
 	if out, err := exec.Command("ip", "netns", "list").Output(); err == nil && !strings.Contains(string(out), n) {
 		t.Errorf("`ip netns` does not show %s", n)
 	}
+	if !Exists(n) {
+		t.Error("the namespace does not exist")
+	}
+	if !first.Named() {
+		t.Error("the namespace does not know its name")
+	}
 	for range 2 {
 		if err := Delete(n); err != nil {
 			t.Fatal(err)
@@ -100,6 +106,9 @@ func TestLifeOfANamespace(t *testing.T) {
 	}
 	if _, err := Open(n); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a deleted namespace opens: %v", err)
+	}
+	if first.Named() {
+		t.Error("the namespace keeps a name that was deleted")
 	}
 	// Whoever has it open keeps it.
 	if got := inside(t, first); got == "" {
@@ -113,6 +122,9 @@ func TestLeftoverOfAName(t *testing.T) {
 	leftover(t, n)
 	if _, err := Open(n); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a name without namespace opens: %v", err)
+	}
+	if Exists(n) {
+		t.Error("a name without namespace exists")
 	}
 	if names, err := List(n); err != nil || len(names) != 1 {
 		t.Errorf("a leftover is not listed: %q, %v", names, err)
