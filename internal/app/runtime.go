@@ -12,12 +12,16 @@ import (
 
 // openRuntime adopts the engines and the relay that an earlier server left.
 func (s *server) openRuntime(ctx context.Context, undo *undo) error {
+	if err := s.refuseOtherDomain(); err != nil {
+		return err
+	}
 	exe, err := executable()
 	if err != nil {
 		return err
 	}
 	fabric, err := userspace.New(ctx, userspace.Config{
-		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, RefuseAfter: s.cfg.RefuseAfter, Clock: s.clock, Log: s.io.Log,
+		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, RefuseAfter: s.cfg.RefuseAfter,
+		Resolver: userspace.Resolver{Listen: s.cfg.DNSListen, Domain: s.cfg.DNSDomain}, Clock: s.clock, Log: s.io.Log,
 	})
 	if err != nil {
 		return err

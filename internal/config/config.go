@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,6 +32,13 @@ const (
 const (
 	PlatformEC2 = "ec2"
 	PlatformVPC = "vpc"
+)
+
+// Values of Config.EndpointNames.
+const (
+	NamesAuto = "auto"
+	NamesIP   = "ip"
+	NamesDNS  = "dns"
 )
 
 // Config is a complete, validated configuration.
@@ -68,6 +76,12 @@ type Config struct {
 	// Windows are the second bytes of the addresses 127.N.0.0/16 that VPCs are
 	// mapped to, each VPC two of them. Deployments of one host must not share any.
 	Windows Range
+	// DNSListen is the IP:PORT where names of endpoints are answered on this host;
+	// invalid: nowhere. DNSDomain is the domain of the names.
+	DNSListen netip.AddrPort
+	DNSDomain string
+	// EndpointNames is NamesAuto, NamesIP or NamesDNS.
+	EndpointNames string
 	// RefuseAfter is how long a client that no rule lets in is left in silence
 	// before its connection is reset.
 	RefuseAfter time.Duration

@@ -45,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("run directory is %s", cfg.RunDir)
 	}
 	if cfg.Listen != "127.0.0.1:4566" || cfg.Region != "us-east-1" || cfg.Account != "000000000000" ||
-		cfg.Fabric != FabricAuto || cfg.EngineVersions != VersionsCompatible || cfg.LogLevel != slog.LevelInfo {
+		cfg.Fabric != FabricAuto || cfg.DNSListen.IsValid() || cfg.DNSDomain != "cache.larder.internal" || cfg.EndpointNames != NamesAuto || cfg.EngineVersions != VersionsCompatible || cfg.LogLevel != slog.LevelInfo {
 		t.Errorf("unexpected defaults: %+v", cfg)
 	}
 }
@@ -167,6 +167,15 @@ func TestRefusals(t *testing.T) {
 		{name: "long run directory", args: []string{"--run-dir=/" + strings.Repeat("x", 80)}, want: "shorter"},
 		{name: "same directories", args: []string{"--data-dir=/d", "--run-dir=/d"}, want: "differ"},
 		{name: "empty data directory", args: []string{"--data-dir="}, want: "data-dir"},
+		{name: "domain in capitals", args: []string{"--dns-domain=Cache.example.com"}, want: "not a domain"},
+		{name: "domain of one label", args: []string{"--dns-domain=cache"}, want: "not a domain"},
+		{name: "domain with a dot too many", args: []string{"--dns-domain=cache.example.com."}, want: "not a domain"},
+		{name: "long domain", args: []string{"--dns-domain=" + strings.Repeat("a.", 60) + "com"}, want: "at most 100"},
+		{name: "resolver without port", args: []string{"--dns-listen=127.0.0.1"}, want: "dns-listen"},
+		{name: "resolver on any port", args: []string{"--dns-listen=127.0.0.1:0"}, want: "a port"},
+		{name: "resolver everywhere", args: []string{"--dns-listen=0.0.0.0:53"}, want: "one address"},
+		{name: "names of endpoints", args: []string{"--endpoint-names=cname"}, want: "none of"},
+		{name: "names for a name", args: []string{"--endpoint-names=dns", "--advertise=h", "--ports=1-2"}, want: "use ip"},
 		{name: "log format", args: []string{"--log-format=xml"}, want: "none of"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -61,6 +62,9 @@ func NewFlags(env Environment) *Flags {
 	fs.StringVar(&c.Advertise, "advertise", "", "`host` that clients of caches are told, with --ports")
 	fs.Var(&rangeValue{to: &c.Ports, what: "port", max: 65535}, "ports", "port `range` A-B of the advertised endpoints")
 	fs.Var(&rangeValue{to: &c.Windows, what: "window", max: lastWindow}, "windows", "`range` A-B of the N in 127.N.0.0/16 that VPCs are mapped to; deployments of one host must not share any")
+	fs.TextVar(&c.DNSListen, "dns-listen", netip.AddrPort{}, "IP:PORT `address` where names of endpoints are answered, e.g. 127.0.0.1:4553 (default: nowhere)")
+	fs.StringVar(&c.DNSDomain, "dns-domain", "cache.larder.internal", "`domain` of the names of endpoints")
+	fs.StringVar(&c.EndpointNames, "endpoint-names", NamesAuto, "what clients are told of endpoints: `auto|ip|dns`; auto is dns after larder dns install")
 	fs.DurationVar(&c.RefuseAfter, "refuse-after", refuseAfter, "how `long` a client that no security group admits waits for its reset")
 	fs.BoolVar(&c.Ephemeral, "ephemeral", false, "take engines and state along at the end")
 	fs.Var((*logLevel)(&c.LogLevel), "log-level", "`debug|info|warn|error`")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,8 +16,13 @@ import (
 // unix socket's path.
 const maxRunDir = 64
 
+// maxDomain leaves room for the labels of the longest endpoint name.
+const maxDomain = 100
+
 var (
-	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	// domainForm is a domain of at least two labels.
+	domainForm  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	accountForm = regexp.MustCompile(`^\d{12}$`)
 )
 
@@ -37,7 +43,7 @@ func (c Config) complete(env Environment) (Config, error) {
 	}
 	c.EngineDirs = engineDirs(env, c.EngineDirs)
 	c.TLS = c.TLS || c.TLSCert != ""
-	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses, c.checkRefusal} {
+	for _, check := range []func() error{c.checkDirs, c.checkListen, c.checkChoices, c.checkEtcd, c.checkAddresses, c.checkNames, c.checkRefusal} {
 		if err := check(); err != nil {
 			return c, err
 		}
@@ -84,6 +90,7 @@ func (c Config) checkChoices() error {
 	}{
 		{"fabric", c.Fabric, []string{FabricAuto, FabricKernel, FabricUserspace}},
 		{"engine-versions", c.EngineVersions, []string{VersionsCompatible, VersionsExact}},
+		{"endpoint-names", c.EndpointNames, []string{NamesAuto, NamesIP, NamesDNS}},
 		{"log-format", c.LogFormat, []string{"text", "json"}},
 	} {
 		if !slices.Contains(choice.allowed, choice.value) {
@@ -126,6 +133,19 @@ func (c Config) checkEtcd() error {
 func (c Config) checkRefusal() error {
 	if c.RefuseAfter < 0 || c.RefuseAfter > maxRefuseAfter {
 		return fmt.Errorf("refuse-after: %v is not between 0s and %v", c.RefuseAfter, maxRefuseAfter)
+	}
+	return nil
+}
+
+func (c Config) checkNames() error {
+	if !domainForm.MatchString(c.DNSDomain) || len(c.DNSDomain) > maxDomain {
+		return fmt.Errorf("dns-domain: %q is not a domain in lower case like cache.example.com of at most %d characters", c.DNSDomain, maxDomain)
+	}
+	if c.DNSListen.IsValid() && (c.DNSListen.Port() == 0 || c.DNSListen.Addr().IsUnspecified()) {
+		return fmt.Errorf("dns-listen: %s must name one address and a port", c.DNSListen)
+	}
+	if ip, err := netip.ParseAddr(c.Advertise); c.EndpointNames == NamesDNS && c.Advertise != "" && (err != nil || !ip.Is4()) {
+		return fmt.Errorf("endpoint-names: names lead to IPv4 addresses, and %s is none: use ip", c.Advertise)
 	}
 	return nil
 }

@@ -124,13 +124,13 @@ func (s *Service) wireCluster(r store.Reader, c *resource.CacheCluster, showNode
 	}
 	if c.Spec.Engine == catalog.Memcached {
 		if c.Status.Available != nil {
-			out.ConfigurationEndpoint = wireEndpoint(c.Spec.ConfigurationEndpoint)
+			out.ConfigurationEndpoint = s.told(r, tls)(c.Spec.ConfigurationEndpoint)
 		}
 	} else {
 		out.SnapshotRetentionLimit = core.Ptr(0)
 	}
 	if showNodes && c.Status.Available != nil && !c.Spec.Deleting {
-		out.CacheNodes = wireNodes(c, g)
+		out.CacheNodes = wireNodes(c, g, s.told(r, tls))
 	}
 	return out
 }
@@ -146,7 +146,7 @@ func keepsToken(r store.Reader, c *resource.CacheCluster) bool {
 }
 
 // wireNodes are the nodes of a cluster; g is its group, or an empty one.
-func wireNodes(c *resource.CacheCluster, g *resource.ReplicationGroup) []*wire.CacheNode {
+func wireNodes(c *resource.CacheCluster, g *resource.ReplicationGroup, told told) []*wire.CacheNode {
 	out := make([]*wire.CacheNode, 0, len(c.Spec.Nodes))
 	for i := range c.Spec.Nodes {
 		slot := &c.Spec.Nodes[i]
@@ -161,7 +161,7 @@ func wireNodes(c *resource.CacheCluster, g *resource.ReplicationGroup) []*wire.C
 		}
 		if nodeProvisioned(c, slot.ID) {
 			n.CacheNodeCreateTime = &slot.Created
-			n.Endpoint = wireEndpoint(slot.Endpoint)
+			n.Endpoint = told(slot.Endpoint)
 		}
 		if primary := groupPrimary(g); primary != "" && primary != c.ID {
 			n.SourceCacheNodeId = &primary
@@ -189,14 +189,6 @@ func wireSecurityGroups(ids []string) []*wire.SecurityGroupMembership {
 		out = append(out, &wire.SecurityGroupMembership{SecurityGroupId: &id, Status: core.Ptr(statusActive)})
 	}
 	return out
-}
-
-// wireEndpoint is where clients are told to connect.
-func wireEndpoint(e resource.Endpoint) *wire.Endpoint {
-	if e.IsZero() {
-		return nil
-	}
-	return &wire.Endpoint{Address: &e.Advertised.Address, Port: &e.Advertised.Port}
 }
 
 // clusterZone is the zone of a cluster's nodes, or "Multiple".

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -75,6 +76,42 @@ func releaseEndpoint(tx *store.Tx, region string, slot resource.NodeSlot) {
 		if e.Advertised != e.Bound {
 			resource.Addresses.Delete(tx, "ports/"+strconv.Itoa(e.Advertised.Port))
 		}
+	}
+}
+
+// Forms of endpoints in answers.
+const (
+	// EndpointNamesAuto gives names while this host resolves them, addresses otherwise.
+	EndpointNamesAuto = "auto"
+	EndpointNamesIP   = "ip"
+	EndpointNamesDNS  = "dns"
+)
+
+// told is where clients are told to connect; nil for an endpoint that is none.
+type told func(resource.Endpoint) *wire.Endpoint
+
+// told gives the form that answers have, for endpoints with TLS or without. Names of
+// the other form lead to the same place, so that a client's configuration stays good
+// when TLS is turned on.
+func (s *Service) told(r store.Reader, tls resource.TLSMode) told {
+	named := s.endpointNames == EndpointNamesDNS
+	if s.endpointNames == EndpointNamesAuto {
+		_, named = resource.HostResolvers.Get(r, resource.HostResolverKey)
+	}
+	return func(e resource.Endpoint) *wire.Endpoint {
+		if e.IsZero() {
+			return nil
+		}
+		address := e.Advertised.Address
+		ip, err := netip.ParseAddr(address)
+		switch {
+		case !named || len(e.Names) == 0 || err != nil || !ip.Is4(): // names lead to IPv4 addresses
+		case tls == resource.TLSOff:
+			address = e.Names[0]
+		default:
+			address = e.Names[len(e.Names)-1]
+		}
+		return &wire.Endpoint{Address: &address, Port: &e.Advertised.Port}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -160,5 +161,55 @@ func TestConcurrentCreates(t *testing.T) {
 	}
 	if len(used) != clusters*4 {
 		t.Errorf("%d addresses, want %d", len(used), clusters*4)
+	}
+}
+
+// What clients are told is an address or the name that has the form of the cache's
+// TLS mode.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	endpoint := resource.Endpoint{
+		VPC: core.Endpoint{Address: "172.31.0.9", Port: 6379}, Advertised: core.Endpoint{Address: "127.10.0.9", Port: 7000},
+		Names: []string{"plain.d.test", "tls.d.test"},
+	}
+	outside, unnamed := endpoint, endpoint
+	outside.Advertised.Address = "cache.example.com"
+	unnamed.Names = nil
+	for _, tt := range []struct {
+		name, setting string
+		installed     bool
+		tls           resource.TLSMode
+		endpoint      resource.Endpoint
+		want          string
+	}{
+		{"by default", "", false, resource.TLSOff, endpoint, "127.10.0.9"},
+		{"addresses", EndpointNamesIP, true, resource.TLSOff, endpoint, "127.10.0.9"},
+		{"names", EndpointNamesDNS, false, resource.TLSOff, endpoint, "plain.d.test"},
+		{"names with TLS", EndpointNamesDNS, false, resource.TLSRequired, endpoint, "tls.d.test"},
+		{"names with or without TLS", EndpointNamesDNS, false, resource.TLSPreferred, endpoint, "tls.d.test"},
+		{"auto on a host that does not resolve", EndpointNamesAuto, false, resource.TLSOff, endpoint, "127.10.0.9"},
+		{"auto on a host that resolves", EndpointNamesAuto, true, resource.TLSOff, endpoint, "plain.d.test"},
+		{"a name outside", EndpointNamesAuto, true, resource.TLSOff, outside, "cache.example.com"},
+		{"no name", EndpointNamesDNS, true, resource.TLSOff, unnamed, "127.10.0.9"},
+		{"no endpoint", EndpointNamesDNS, true, resource.TLSOff, resource.Endpoint{}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newClusterFixture(t, func(c *Config) { c.EndpointNames = tt.setting })
+			var got *wire.Endpoint
+			f.update(func(tx *store.Tx) error {
+				if tt.installed {
+					resource.HostResolvers.Put(tx, resource.HostResolverKey, &resource.HostResolver{Via: resource.ViaHosts})
+				}
+				got = f.told(tx, tt.tls)(tt.endpoint)
+				return nil
+			})
+			if got == nil {
+				got = &wire.Endpoint{Address: core.Ptr(""), Port: core.Ptr(7000)}
+			}
+			if *got.Address != tt.want || *got.Port != 7000 {
+				t.Errorf("told %s:%d, want %s", *got.Address, *got.Port, tt.want)
+			}
+		})
 	}
 }

@@ -135,18 +135,18 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 		out.AutoMinorVersionUpgrade = &shared.AutoMinorVersionUpgrade
 	}
 	if g.Status.Available != nil {
-		out.NodeGroups = []*wire.NodeGroup{wireNodeGroup(g, members)}
+		out.NodeGroups = []*wire.NodeGroup{wireNodeGroup(g, members, s.told(r, tls))}
 	}
 	return out
 }
 
 // wireNodeGroup is the one shard of a group.
-func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluster) *wire.NodeGroup {
+func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluster, told told) *wire.NodeGroup {
 	out := &wire.NodeGroup{
 		NodeGroupId:      core.Ptr(onlyShard),
 		Status:           core.Ptr(groupStatus(g)),
-		PrimaryEndpoint:  wireEndpoint(g.Spec.PrimaryEndpoint),
-		ReaderEndpoint:   wireEndpoint(g.Spec.ReaderEndpoint),
+		PrimaryEndpoint:  told(g.Spec.PrimaryEndpoint),
+		ReaderEndpoint:   told(g.Spec.ReaderEndpoint),
 		NodeGroupMembers: []*wire.NodeGroupMember{},
 	}
 	for _, c := range members {
@@ -162,7 +162,7 @@ func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluste
 			CurrentRole:               &role,
 		}
 		if c.Status.Available != nil {
-			m.ReadEndpoint = wireEndpoint(slot.Endpoint)
+			m.ReadEndpoint = told(slot.Endpoint)
 		}
 		out.NodeGroupMembers = append(out.NodeGroupMembers, m)
 	}

@@ -53,7 +53,10 @@ type Config struct {
 	Advertise Advertise
 	// Domain is the DNS zone of endpoint names, e.g. "cache.larder.internal".
 	Domain string
-	Log    *slog.Logger
+	// EndpointNames is EndpointNamesAuto, EndpointNamesIP or EndpointNamesDNS; empty
+	// is EndpointNamesIP.
+	EndpointNames string
+	Log           *slog.Logger
 }
 
 // Service implements the operations of ElastiCache.
@@ -68,7 +71,9 @@ type Service struct {
 	newID     func() string
 	advertise Advertise
 	domain    string
-	log       *slog.Logger
+	// endpointNames is the form of endpoints in answers.
+	endpointNames string
+	log           *slog.Logger
 }
 
 var _ wire.Service = (*Service)(nil)
@@ -76,17 +81,18 @@ var _ wire.Service = (*Service)(nil)
 // New returns a Service.
 func New(c Config) *Service {
 	return &Service{
-		store:     c.Store,
-		seal:      c.Seal,
-		clock:     c.Clock,
-		account:   c.Account,
-		catalog:   c.Catalog,
-		networks:  c.Networks,
-		classic:   c.Classic,
-		newID:     c.NewID,
-		advertise: c.Advertise,
-		domain:    c.Domain,
-		log:       c.Log,
+		store:         c.Store,
+		seal:          c.Seal,
+		clock:         c.Clock,
+		account:       c.Account,
+		catalog:       c.Catalog,
+		networks:      c.Networks,
+		classic:       c.Classic,
+		newID:         c.NewID,
+		advertise:     c.Advertise,
+		domain:        c.Domain,
+		endpointNames: c.EndpointNames,
+		log:           c.Log,
 	}
 }
 

@@ -17,5 +17,6 @@ var (
 	CacheSecurityGroups = store.NewTable[CacheSecurityGroup]("cache-security-groups")
 	Events              = store.NewTable[Event]("events")
 	AccessKeys          = store.NewTable[AccessKey]("access-keys")
+	HostResolvers       = store.NewTable[HostResolver]("host-resolvers")
 	Certificates        = store.NewTable[Certificate]("certificates")
 )

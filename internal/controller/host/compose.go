@@ -203,7 +203,7 @@ func (c *composer) configuration(key string, cluster *resource.CacheCluster) {
 func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, nodes ...string) {
 	out := runtime.Endpoint{
 		ID: id, Network: c.interfaces[n.Key()].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
-		Nodes: nodes,
+		Names: e.Names, Nodes: nodes,
 	}
 	if n.Spec.TLS != resource.TLSOff {
 		tls, ok := c.tls(n)

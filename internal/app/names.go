@@ -1,0 +1,30 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
+)
+
+// refuseOtherDomain keeps the domain while there are caches: their names, which are in
+// certificates and in the configuration of clients, were made with it.
+func (s *server) refuseOtherDomain() error {
+	var other string
+	s.store.Local(func(r store.Reader) {
+		for _, c := range resource.CacheClusters.List(r, "") {
+			for _, n := range c.Spec.Nodes {
+				for _, name := range n.Endpoint.Names {
+					if !strings.HasSuffix(name, "."+s.cfg.DNSDomain) {
+						other = name
+					}
+				}
+			}
+		}
+	})
+	if other == "" {
+		return nil
+	}
+	return fmt.Errorf("there are caches with names of another domain than %s, such as %s: give that one as --dns-domain, or delete them first", s.cfg.DNSDomain, other)
+}

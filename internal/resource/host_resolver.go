@@ -1,0 +1,20 @@
+package resource
+
+// HostResolver says that this host resolves the names of endpoints, and by what. There
+// is none while it does not. Key: HostResolverKey.
+type HostResolver struct {
+	// Via is one of the ways below.
+	Via string
+	// Path is the file that was written for it.
+	Path string
+}
+
+// HostResolverKey is the key of the one host resolver.
+const HostResolverKey = "host"
+
+// The ways in which a host resolves names: systemd-resolved asks Larder's resolver, a
+// hosts file holds the names themselves.
+const (
+	ViaResolved = "systemd-resolved"
+	ViaHosts    = "hosts"
+)
