@@ -35,8 +35,11 @@ func (a allocator) endpoint(owner string, subnets []resource.Subnet, port int, n
 		if !ip.IsValid() {
 			continue
 		}
-		b := ip.As4()
-		bound := netip.AddrFrom4([4]byte{127, byte(a.vpc.Window), b[2], b[3]})
+		bound := ip
+		if a.vpc.Window != 0 {
+			b := ip.As4()
+			bound = netip.AddrFrom4([4]byte{127, byte(a.vpc.Window), b[2], b[3]})
+		}
 		e := resource.Endpoint{
 			VPC:   core.Endpoint{Address: ip.String(), Port: port},
 			Bound: core.Endpoint{Address: bound.String(), Port: port},

@@ -81,9 +81,9 @@ type Driver interface {
 // Session is a connection to one process, used by one goroutine at a time. After
 // an error from Converge or Observe that is not ErrBusy it must be closed.
 type Session interface {
-	// Converge makes role, users and settings those of n and reads them back. It
-	// may be repeated at will. refused says in sentences what the engine would
-	// not take, which does not keep the rest from being done.
+	// Converge makes role, users, settings and the listener for clients those of n
+	// and reads them back. It may be repeated at will. refused says in sentences what
+	// the engine would not take, which does not keep the rest from being done.
 	Converge(ctx context.Context, n *runtime.Node) (s State, refused []string, err error)
 	// Observe asks how the engine is.
 	Observe(ctx context.Context) (State, error)
@@ -131,6 +131,8 @@ type State struct {
 	Online []core.Endpoint
 	// MaxClients is the most connections of clients that it takes.
 	MaxClients int
+	// Direct is where it listens for clients beside its unix socket; zero: nowhere.
+	Direct core.Endpoint
 }
 
 // ErrBusy says that a process lives but answers nothing else for now: it loads a

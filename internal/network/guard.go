@@ -105,7 +105,9 @@ func (g Guard) Admits(node string, source netip.Addr) bool {
 // Window is how a VPC appears on a host whose interfaces do not have its
 // addresses: the address A.B.C.D is 127.N.C.D there.
 type Window struct {
-	// Loopback is 127.N.0.0/16, CIDR the range of the VPC.
+	// Loopback is 127.N.0.0/16, or zero where the VPC has a network of its own, in
+	// which every client is seen under its address there. CIDR is the range of the
+	// VPC.
 	Loopback, CIDR netip.Prefix
 	// Host is the address that the host itself has in the VPC; zero if it is not
 	// attached to it.
@@ -123,6 +125,8 @@ var plainLoopback = netip.MustParsePrefix("127.0.0.0/16")
 func (w Window) Source(peer netip.Addr) netip.Addr {
 	peer = peer.Unmap()
 	switch {
+	case !w.Loopback.IsValid() && w.CIDR.Contains(peer):
+		return peer
 	case w.Loopback.Contains(peer) && w.CIDR.Addr().Is4():
 		in, from := w.CIDR.Addr().As4(), peer.As4()
 		return netip.AddrFrom4([4]byte{in[0], in[1], from[2], from[3]})

@@ -12,6 +12,7 @@ func TestWindowSource(t *testing.T) {
 	attached := Window{Loopback: prefix("127.20.0.0/16"), CIDR: prefix("10.7.4.0/22"), Host: address("10.7.4.9")}
 	detached := attached
 	detached.Host = netip.Addr{}
+	apart := Window{CIDR: prefix("10.7.4.0/22"), Host: address("10.7.4.9")}
 	for name, tc := range map[string]struct {
 		window Window
 		peer   string
@@ -28,6 +29,9 @@ func TestWindowSource(t *testing.T) {
 		"detached: host":             {detached, "127.0.0.1", ""},
 		"detached: from outside":     {detached, "192.0.2.7", ""},
 		"detached: of the window":    {detached, "127.20.5.77", "10.7.5.77"},
+		"a network of its own":       {apart, "10.7.5.77", "10.7.5.77"},
+		"such a network, mapped":     {apart, "::ffff:10.7.5.77", "10.7.5.77"},
+		"such a one, from outside":   {apart, "192.0.2.7", "10.7.4.9"},
 		"nothing known of the VPC":   {Window{}, "127.20.5.77", ""},
 		"nothing known, from inside": {Window{}, "127.0.0.1", ""},
 	} {

@@ -13,7 +13,8 @@ type VPC struct {
 	IsDefault bool
 	// Window is N of the userspace fabric's 127.N.0.0/16, where clients connect;
 	// 127.(N+1).0.0/16 is where the engines' replication listeners are. Windows
-	// are even, 10 to 252, and unique over all regions of a deployment.
+	// are even, 10 to 252, and unique over all regions of a deployment. 0 in the
+	// kernel fabric, where things are bound to their addresses in the VPC.
 	Window  int
 	Subnets []Subnet
 	Tags    map[string]string

@@ -79,9 +79,15 @@ type Node struct {
 	Generation int64
 	// Engine is "redis", "valkey" or "memcached"; Version is the API's.
 	Engine, Version string
+	// Network is the id of the VPC that the node is in.
+	Network string
 	// VPC is the private address and port, Bound where the node's clients
 	// connect on this host, Advertised what clients are told.
 	VPC, Bound, Advertised core.Endpoint
+	// Direct is where the engine itself may listen for clients, in plaintext; zero
+	// if only the relay may lead to it. An engine that has no such listener beside
+	// its unix socket is led to by the relay all the same.
+	Direct core.Endpoint
 	// Replication is where the engine's own mTLS listener is bound; zero for
 	// Memcached.
 	Replication core.Endpoint
@@ -100,6 +106,23 @@ type Node struct {
 	Settings, StartSettings map[string]string
 	Auth                    Auth
 }
+
+// HiddenPort is the port of a node for what customers may not reach, on the address
+// that has also the customers' port. Distinct even bases give distinct ports; those
+// from 61000 on are not taken by connections that the node begins.
+func HiddenPort(base, customers int) int {
+	if base == customers {
+		return base + 1
+	}
+	return base
+}
+
+// The bases of hidden ports: of the engine's listener for replication, and of the
+// relay in front of the engine.
+const (
+	ReplicationPort = 61002
+	RelayPort       = 61004
+)
 
 // HoldLimit is how long an engine makes writes wait from when it was told to:
 // longer than anybody who asks for it may take, since a hold that ends unnoticed would

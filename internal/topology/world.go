@@ -60,7 +60,10 @@ func Windows(r store.Reader) map[string]network.Window {
 		if err != nil {
 			continue
 		}
-		w := network.Window{Loopback: netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(v.Window)}), 16), CIDR: cidr.Masked()}
+		w := network.Window{CIDR: cidr.Masked()}
+		if v.Window != 0 {
+			w.Loopback = netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(v.Window)}), 16)
+		}
 		if a, ok := resource.Attachments.Get(r, v.Region+"/"+v.ID); ok {
 			w.Host, _ = netip.ParseAddr(a.Address) // none if it is detached
 		}

@@ -71,9 +71,9 @@ func (c *composer) node(n *resource.Node) {
 		ID: n.Key(), UID: n.UID,
 		Incarnation: n.Spec.Incarnation, Generation: n.Spec.Generation,
 		Engine: n.Spec.Engine, Version: n.Spec.Version,
-		VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
-		Replication: c.replication(n),
-		Settings:    n.Spec.Settings, StartSettings: n.Spec.StartSettings,
+		Network: c.interfaces[n.Key()].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		Direct: direct(n), Replication: c.replication(n),
+		Settings: n.Spec.Settings, StartSettings: n.Spec.StartSettings,
 		Auth: c.auth(n), HoldWrites: n.Spec.HoldWrites, Watched: n.Spec.Watched,
 	}
 	if n.Spec.ReplicaOf != "" {
@@ -88,13 +88,30 @@ func (c *composer) node(n *resource.Node) {
 	c.endpoint("node "+n.Key(), e, n, n.Key())
 }
 
-// replication is where a node's own listener for its peers is: in the window
-// after the one where clients connect. A cluster with a configuration endpoint
-// has nodes that know nothing of each other, and no such listeners.
+// inNetwork: what has this endpoint is bound to its address in the VPC.
+func inNetwork(e resource.Endpoint) bool { return e.Bound == e.VPC }
+
+// direct is where clients may speak to the engine of a node with nobody in between:
+// in a network of its own that lets through only what the rules admit, and in
+// plaintext, while nobody is to be logged in by the relay.
+func direct(n *resource.Node) core.Endpoint {
+	if !inNetwork(n.Spec.Endpoint) || n.Spec.TLS != resource.TLSOff || n.Spec.Auth.Login {
+		return core.Endpoint{}
+	}
+	return n.Spec.Endpoint.VPC
+}
+
+// replication is where a node's own listener for its peers is: at its address in
+// the VPC's own network, or in the window after the one where clients connect. A
+// cluster with a configuration endpoint has nodes that know nothing of each other,
+// and no such listeners.
 func (c *composer) replication(n *resource.Node) core.Endpoint {
 	cluster := c.clusters[step.ClusterOfNode(n.Key())]
 	if cluster != nil && !cluster.Spec.ConfigurationEndpoint.IsZero() {
 		return core.Endpoint{}
+	}
+	if e := n.Spec.Endpoint; inNetwork(e) {
+		return core.Endpoint{Address: e.VPC.Address, Port: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port)}
 	}
 	bound, err := netip.ParseAddr(n.Spec.Endpoint.Bound.Address)
 	if err != nil || !bound.Is4() {

@@ -96,7 +96,7 @@ func Config(b engine.Binary, n *runtime.Node, p engine.Place) (string, error) {
 		return "", err
 	}
 	c.set(maxClientsSetting, strconv.Itoa(maxClients+reservedClients))
-	c.set("port", "0")
+	c.set("port", strconv.Itoa(n.Direct.Port))
 	c.set("unixsocket", p.Socket)
 	c.set("unixsocketperm", "600")
 	c.set("tcp-backlog", "4096")
@@ -157,16 +157,19 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 		if n.Primary != nil {
 			return fmt.Errorf("valkey: %s is built without TLS and cannot replicate", b.Path)
 		}
+		c.bind(n.Direct.Address)
 		return nil
 	}
 	if n.Replication.IsZero() {
+		c.bind(n.Direct.Address)
 		return nil
 	}
 	if p.Certificate == (engine.Certificate{}) {
 		return errors.New("valkey: no certificate for replication")
 	}
 	file := func(i int) string { return fmt.Sprintf("/proc/self/fd/%d", engine.FirstFile+i) }
-	c.set("bind", n.Replication.Address)
+	// Clients, if the engine listens for them, are on the same address.
+	c.bind(n.Replication.Address)
 	// Else all replicas of this host would have the same address at the primary.
 	c.set("bind-source-addr", n.Replication.Address)
 	c.set("tls-port", strconv.Itoa(n.Replication.Port))
@@ -180,6 +183,15 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 		c.set("replicaof", n.Primary.Address, strconv.Itoa(n.Primary.Port))
 	}
 	return nil
+}
+
+// bind makes an address that of all listeners, now and later; without one there
+// shall be none that could be reached from elsewhere.
+func (c *config) bind(address string) {
+	if address == "" {
+		address = "127.0.0.1"
+	}
+	c.set("bind", address)
 }
 
 // wantedClients is how many connections of customers there can be with so many

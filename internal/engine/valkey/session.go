@@ -20,6 +20,8 @@ type session struct {
 	paced bool
 	// held: writes wait.
 	held bool
+	// direct is where it listens for clients; nil before the first Converge.
+	direct *core.Endpoint
 	// auth and settings are what is in force, nil before the first Converge.
 	auth     *runtime.Auth
 	settings map[string]string
@@ -81,6 +83,10 @@ func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, 
 		auth := n.Auth
 		s.auth = &auth
 	}
+	if err := s.listen(ctx, n.Direct); err != nil {
+		return engine.State{}, nil, busy(err)
+	}
+	state.Direct = n.Direct
 	want := maps.Clone(n.Settings)
 	if want == nil {
 		want = make(map[string]string)
@@ -173,7 +179,11 @@ func (s *session) observe(ctx context.Context) (engine.State, error) {
 	if err != nil {
 		return engine.State{}, fmt.Errorf("valkey: ask for the state: %w", err)
 	}
-	return parseState(r.text), nil
+	state := parseState(r.text)
+	if s.direct != nil {
+		state.Direct = *s.direct
+	}
+	return state, nil
 }
 
 // rates are those of an engine's own chores, per second. Idle is a tenth of what

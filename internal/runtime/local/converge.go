@@ -71,7 +71,28 @@ func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	if wait > 0 {
 		return wait
 	}
+	if wait := n.leadPast(want); wait > 0 {
+		return wait
+	}
 	return n.fence(ctx, want)
+}
+
+// leadPast has the fabric lead clients to the relay before the engine closes the
+// listener where they reach it now. The record follows last: who finds it after a
+// crash begins anew.
+func (n *node) leadPast(want *runtime.Node) time.Duration {
+	if n.rec.Direct.IsZero() || n.rec.Direct == want.Direct {
+		return 0
+	}
+	b := n.backend(n.fenced)
+	b.direct = core.Endpoint{}
+	version := n.rt.net.setBackend(n.id, b)
+	if ok, trouble := n.rt.net.reached(version, n.id); !ok || trouble != "" {
+		return never // the network wakes the node
+	}
+	n.rec.Direct = core.Endpoint{}
+	n.keep()
+	return 0
 }
 
 // fence makes sure that the relay logs clients in before the engine begins to
@@ -100,14 +121,14 @@ func (n *node) fence(ctx context.Context, want *runtime.Node) time.Duration {
 }
 
 func (n *node) backend(login core.Secret) backend {
-	return backend{uid: n.uid, socket: n.socket, login: login, maxClients: n.rec.MaxClients}
+	return backend{uid: n.uid, socket: n.socket, login: login, direct: n.rec.Direct, maxClients: n.rec.MaxClients}
 }
 
 // serve puts the engine in service; from then on its end is an exit.
 func (n *node) serve(want *runtime.Node, version int64) {
 	n.failures, n.trouble = 0, ""
-	if !n.rec.Ready || n.rec.MaxClients != n.state.MaxClients {
-		n.rec.Ready, n.rec.MaxClients = true, n.state.MaxClients
+	if !n.rec.Ready || n.rec.MaxClients != n.state.MaxClients || n.rec.Direct != n.state.Direct {
+		n.rec.Ready, n.rec.MaxClients, n.rec.Direct = true, n.state.MaxClients, n.state.Direct
 		n.keep()
 	}
 	n.fenced = want.Auth.Login
@@ -189,7 +210,7 @@ func (n *node) confirm(ctx context.Context, want *runtime.Node) error {
 // sentTo reports whether the primary of a replica says that it has sent it the
 // dataset, if it is one of ours.
 func (n *node) sentTo(ctx context.Context, want *runtime.Node) bool {
-	primary := n.rt.byReplication(*want.Primary)
+	primary := n.rt.byReplication(want.Network, *want.Primary)
 	if primary == nil || primary == n || want.Advertised.IsZero() {
 		return true
 	}
@@ -222,7 +243,7 @@ func (n *node) planLook(want *runtime.Node) {
 		return
 	}
 	n.hasten()
-	n.rt.hasten(*want.Primary)
+	n.rt.hasten(want.Network, *want.Primary)
 	n.lookWait = min(max(2*n.lookWait, 2*time.Millisecond), healthInterval)
 	n.lookAt = n.rt.cfg.Clock.Now().Add(n.lookWait)
 }

@@ -22,6 +22,10 @@ type Fabric interface {
 	// others are in force all the same. err means that nothing is known to be in
 	// force. The network must not be changed any more.
 	Apply(ctx context.Context, n Network) (failed map[string]error, err error)
+	// Namespace is the path of the network namespace in which the engines of a network
+	// run: one that is in force, see Apply. "" is the namespace of this process, and
+	// then an engine may be started before its endpoint is in force.
+	Namespace(network string) string
 	// Shutdown takes every endpoint away and ends whatever serves them.
 	Shutdown(ctx context.Context) error
 	// Close lets go of the fabric and leaves the endpoints served.
@@ -69,6 +73,9 @@ type Endpoint struct {
 	Network string
 	// VPC is the endpoint's address there.
 	VPC core.Endpoint
+	// Node is the node whose own address this is; empty for an endpoint that stands
+	// for others.
+	Node string
 	// Listen are the addresses to listen on: the bound one, and the advertised
 	// one where it differs.
 	Listen []core.Endpoint
@@ -96,6 +103,9 @@ type Backend struct {
 	VPC  core.Endpoint
 	// Socket is the path of the engine's unix socket.
 	Socket string
+	// Direct is where the engine listens for clients itself; zero: nowhere, and then
+	// only the relay leads to it.
+	Direct core.Endpoint
 	// Login, if set, is the password with which each new connection is logged in
 	// as the default user before the client's bytes pass.
 	Login core.Secret

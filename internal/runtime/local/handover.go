@@ -21,7 +21,7 @@ func (n *node) abdicates(want *runtime.Node) bool {
 	if n.state.Role != "master" || want.Primary == nil {
 		return false
 	}
-	heir := n.rt.byReplication(*want.Primary)
+	heir := n.rt.byReplication(want.Network, *want.Primary)
 	if heir == nil || heir.wanted().Primary != nil {
 		return false
 	}
@@ -35,7 +35,7 @@ const askTimeout = 200 * time.Millisecond
 // awaitAbdication gives how long a replica that becomes a primary shall still wait
 // for the one that it takes over from; the change of that one's role wakes it.
 func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Duration {
-	old := n.rt.byReplication(n.state.Primary)
+	old := n.rt.byReplication(want.Network, n.state.Primary)
 	if n.state.Role != "slave" || old == nil {
 		return 0
 	}

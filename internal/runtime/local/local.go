@@ -152,7 +152,7 @@ func (r *Runtime) adopt() error {
 			r.cfg.Log.Info("engine found running", "node", n.id, "pid", p.pid)
 		}
 		if p != nil && rec.Ready {
-			r.net.setBackend(n.id, backend{uid: n.uid, socket: n.socket, maxClients: rec.MaxClients})
+			r.net.setBackend(n.id, n.backend(core.Secret{}))
 		}
 	}
 	lost, err := killStrays(r.nodesDir, known)
@@ -293,19 +293,20 @@ func (r *Runtime) Listening(endpoint string) runtime.Listening { return r.net.li
 
 // hasten makes the node that replicates from this endpoint eager: a replica waits
 // for it.
-func (r *Runtime) hasten(ep core.Endpoint) {
-	if n := r.byReplication(ep); n != nil {
+func (r *Runtime) hasten(network string, ep core.Endpoint) {
+	if n := r.byReplication(network, ep); n != nil {
 		n.hasten()
 		n.poke()
 	}
 }
 
-// byReplication is the wanted node with this replication endpoint, or nil.
-func (r *Runtime) byReplication(ep core.Endpoint) *node {
+// byReplication is the wanted node with this replication endpoint, or nil. The same
+// address may be in several networks.
+func (r *Runtime) byReplication(network string, ep core.Endpoint) *node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.nodes {
-		if want := n.wanted(); want != nil && want.Replication == ep {
+		if want := n.wanted(); want != nil && want.Network == network && want.Replication == ep {
 			return n
 		}
 	}
@@ -314,8 +315,8 @@ func (r *Runtime) byReplication(ep core.Endpoint) *node {
 
 // primaryReady reports whether the node that replicates from this endpoint can be
 // followed: it runs as a primary, or it is not ours to know.
-func (r *Runtime) primaryReady(ep core.Endpoint) bool {
-	n := r.byReplication(ep)
+func (r *Runtime) primaryReady(network string, ep core.Endpoint) bool {
+	n := r.byReplication(network, ep)
 	if n == nil {
 		return true
 	}

@@ -25,7 +25,14 @@ type backend struct {
 	uid        string
 	socket     string
 	login      core.Secret
+	direct     core.Endpoint // where the engine listens itself, if the fabric may use that
 	maxClients int
+}
+
+// place is an address of one of several networks.
+type place struct {
+	network string
+	at      core.Endpoint
 }
 
 // network keeps the fabric at what the document's endpoints and the engines in
@@ -40,8 +47,8 @@ type network struct {
 	done    chan struct{}
 
 	mu        sync.Mutex
-	endpoints []runtime.Endpoint       // nil before the first document
-	nodes     map[string]core.Endpoint // VPC addresses by node id
+	endpoints []runtime.Endpoint // nil before the first document
+	nodes     map[string]place   // by node id
 	world     policy.World
 	windows   map[string]policy.Window
 	backends  map[string]backend // by node id
@@ -68,9 +75,9 @@ func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *n
 func (n *network) setDocument(doc *runtime.Document) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	nodes := make(map[string]core.Endpoint, len(doc.Nodes))
+	nodes := make(map[string]place, len(doc.Nodes))
 	for i := range doc.Nodes {
-		nodes[doc.Nodes[i].ID] = doc.Nodes[i].VPC
+		nodes[doc.Nodes[i].ID] = place{doc.Nodes[i].Network, doc.Nodes[i].VPC}
 	}
 	changed := n.endpoints == nil
 	if changed || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !maps.Equal(n.nodes, nodes) {
@@ -228,10 +235,14 @@ func (n *network) listening(endpoint string) runtime.Listening {
 func (n *network) compose() (v *Network, version int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	at := make(map[place]string, len(n.nodes))
+	for id, p := range n.nodes {
+		at[p] = id
+	}
 	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
 		ep := Endpoint{
-			ID: e.ID, Network: e.Network, VPC: e.VPC, CutRemoved: e.CutRemoved, TLS: e.TLS,
+			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: at[place{e.Network, e.VPC}], CutRemoved: e.CutRemoved, TLS: e.TLS,
 			Advertised: e.Advertised, Names: e.Names, Source: e.Source,
 		}
 		ep.Listen = append(ep.Listen, e.Bound)
@@ -243,7 +254,7 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 			if !ok {
 				continue
 			}
-			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id], Socket: b.socket, Login: b.login})
+			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id].at, Socket: b.socket, Login: b.login, Direct: b.direct})
 			if b.maxClients > 0 && (ep.MaxConns == 0 || b.maxClients < ep.MaxConns) {
 				ep.MaxConns = b.maxClients
 			}

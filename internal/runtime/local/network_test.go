@@ -18,6 +18,8 @@ type picky struct {
 	got     chan Network
 }
 
+func (f *picky) Namespace(string) string { return "" }
+
 func (p *picky) Apply(_ context.Context, n Network) (map[string]error, error) {
 	p.got <- n
 	return p.refused, nil

@@ -235,7 +235,7 @@ func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
 	case n.rec.Ready && n.rec.Incarnation >= want.Incarnation:
 		return never, true // exited; only another incarnation starts anew
 	}
-	return n.start(want), true
+	return n.start(want, version), true
 }
 
 // noticeExit takes note of the end of the process.

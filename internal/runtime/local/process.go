@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/larder-cache/larder/internal/netns"
 )
 
 // gateScript holds a process back until it is known on disk: it becomes the
@@ -23,7 +25,9 @@ type command struct {
 	path     string
 	args     []string
 	env      []string
-	stdin    []byte
+	// namespace is the path of the network namespace to run in; "": this process\'s.
+	namespace string
+	stdin     []byte
 	// files are inherited from engine.FirstFile on, behind the gate.
 	files [][]byte
 }
@@ -86,9 +90,13 @@ func spawn(c command) (*process, gate, error) {
 	}
 	argv := append([]string{"/bin/sh", "-c", gateScript, "larder-gate", c.path}, c.args...)
 	var pidfd int
-	pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{
-		Dir: c.dir, Env: c.env, Files: fds,
-		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	var pid int
+	err = within(c.namespace, func() (err error) {
+		pid, err = syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{
+			Dir: c.dir, Env: c.env, Files: fds,
+			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+		})
+		return err
 	})
 	if err != nil {
 		_ = w.Close()
@@ -101,6 +109,19 @@ func spawn(c command) (*process, gate, error) {
 	}
 	limit(pid)
 	return p, gate{w}, nil
+}
+
+// within runs fn in a network namespace.
+func within(namespace string, fn func() error) error {
+	if namespace == "" {
+		return fn()
+	}
+	ns, err := netns.Open(namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return ns.Do(fn)
 }
 
 // limit gives a process all the descriptors that it may have, and keeps the

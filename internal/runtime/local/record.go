@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/larder-cache/larder/internal/core"
 )
 
 const (
@@ -38,6 +40,8 @@ type record struct {
 	Ready bool
 	// MaxClients is the process's real limit, once it is Ready.
 	MaxClients int
+	// Direct is where clients reach it with nobody in between.
+	Direct core.Endpoint
 }
 
 func (r *record) write(dir string) error {

@@ -291,6 +291,8 @@ func (f *notes) Apply(_ context.Context, n Network) (map[string]error, error) {
 	return f.fail, nil
 }
 
+func (f *notes) Namespace(string) string { return "" }
+
 func (f *notes) Shutdown(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

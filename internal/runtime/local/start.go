@@ -24,7 +24,7 @@ const (
 )
 
 // start brings about a process of the wanted incarnation.
-func (n *node) start(want *runtime.Node) time.Duration {
+func (n *node) start(want *runtime.Node, version int64) time.Duration {
 	now := n.rt.cfg.Clock.Now()
 	if wait := n.retryAt.Sub(now); wait > 0 {
 		return wait
@@ -32,10 +32,22 @@ func (n *node) start(want *runtime.Node) time.Duration {
 	if wait := n.awaitPrimary(want); wait > 0 {
 		return wait
 	}
-	if want.Primary != nil {
-		n.rt.hasten(*want.Primary)
+	namespace := n.rt.cfg.Fabric.Namespace(want.Network)
+	if namespace != "" {
+		// Its address has to exist, and nobody may reach it but who is let in.
+		ok, trouble := n.rt.net.reached(version, n.id)
+		if !ok {
+			return never // the network wakes the node
+		}
+		if trouble != "" {
+			n.fail(errors.New(trouble))
+			return n.retryAt.Sub(now)
+		}
 	}
-	if err := n.launch(want); err != nil {
+	if want.Primary != nil {
+		n.rt.hasten(want.Network, *want.Primary)
+	}
+	if err := n.launch(want, namespace); err != nil {
 		n.fail(err)
 		return n.retryAt.Sub(now)
 	}
@@ -47,7 +59,7 @@ func (n *node) start(want *runtime.Node) time.Duration {
 // awaitPrimary gives how long a replica shall still wait; whatever ends the
 // wait earlier wakes the node.
 func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
-	if want.Primary == nil || n.rt.primaryReady(*want.Primary) {
+	if want.Primary == nil || n.rt.primaryReady(want.Network, *want.Primary) {
 		n.waitFrom = time.Time{}
 		return 0
 	}
@@ -81,7 +93,7 @@ func (n *node) prepare(want *runtime.Node) (bin engine.Binary, l engine.Launch, 
 }
 
 // launch starts the process and keeps a record of it before it can do anything.
-func (n *node) launch(want *runtime.Node) error {
+func (n *node) launch(want *runtime.Node, namespace string) error {
 	bin, l, err := n.prepare(want)
 	if err != nil {
 		return err
@@ -95,7 +107,7 @@ func (n *node) launch(want *runtime.Node) error {
 	log := filepath.Join(n.dir, logFile)
 	n.logFrom = fileSize(log)
 	p, g, err := spawn(command{
-		dir: n.dir, log: log, path: bin.Path, args: l.Args, stdin: l.Stdin, files: l.Files,
+		dir: n.dir, log: log, path: bin.Path, args: l.Args, stdin: l.Stdin, files: l.Files, namespace: namespace,
 		env: []string{"LARDER_NODE=" + n.id, "LC_ALL=C"},
 	})
 	if err != nil {

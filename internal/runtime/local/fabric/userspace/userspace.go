@@ -77,6 +77,9 @@ func (f *Fabric) Apply(ctx context.Context, n local.Network) (map[string]error, 
 	return failed, nil
 }
 
+// Namespace implements local.Fabric: there is but the host's.
+func (f *Fabric) Namespace(string) string { return "" }
+
 // Shutdown implements local.Fabric: it ends every relay of the run directory.
 func (f *Fabric) Shutdown(ctx context.Context) error { return f.relays.Shutdown(ctx) }
 
