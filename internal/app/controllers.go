@@ -24,7 +24,7 @@ import (
 //	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
-//	host               all of these                                 the runtime; nodes(status) by Follow
+//	host               all of these                                 the runtime; nodes(status) by Follow; cache-security-groups(status)
 //	event              events                                       events (removes old ones)
 func (s *server) controllers() []reconcile.Controller {
 	engines := nodespec.Installed{Catalog: s.catalog}

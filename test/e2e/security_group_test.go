@@ -33,14 +33,19 @@ type networks struct {
 }
 
 func newNetworks(t *testing.T, d *harness.Deployment) *networks {
-	n := &networks{t: t, d: d, ec2: ec2.New(ec2.Options{
-		Region: d.Credentials["AWS_REGION"], BaseEndpoint: aws.String(d.Endpoint),
-		Credentials: credentials.NewStaticCredentialsProvider(d.Credentials["AWS_ACCESS_KEY_ID"], d.Credentials["AWS_SECRET_ACCESS_KEY"], ""),
-	})}
+	n := &networks{t: t, d: d, ec2: ec2Client(d)}
 	out, err := n.ec2.DescribeVpcs(t.Context(), &ec2.DescribeVpcsInput{})
 	must(t, err)
 	n.vpc = out.Vpcs[0]
 	return n
+}
+
+// ec2Client is a client of the AWS SDK for a deployment.
+func ec2Client(d *harness.Deployment) *ec2.Client {
+	return ec2.New(ec2.Options{
+		Region: d.Credentials["AWS_REGION"], BaseEndpoint: aws.String(d.Endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider(d.Credentials["AWS_ACCESS_KEY_ID"], d.Credentials["AWS_SECRET_ACCESS_KEY"], ""),
+	})
 }
 
 // group makes a security group without inbound rules.

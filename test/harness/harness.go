@@ -238,6 +238,9 @@ func (d *Deployment) Stop() { _ = d.signal(syscall.SIGTERM) }
 // with status 0.
 func (d *Deployment) Interrupt() error { return d.signal(syscall.SIGINT) }
 
+// Reconfigure makes other arguments those that Start gives the server.
+func (d *Deployment) Reconfigure(args ...string) { d.opts.Args = args }
+
 // Upgrade makes another binary the one that Start and the commands run.
 func (d *Deployment) Upgrade(binary string) { d.binary = binary }
 
