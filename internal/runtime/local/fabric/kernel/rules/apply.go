@@ -13,8 +13,9 @@ import (
 // Conn changes the rules and the flows of one namespace. It touches no table but
 // ours. It is for one goroutine at a time.
 type Conn struct {
-	nft *socket
-	ns  *netns.Namespace
+	// nft is for tables and flows, diag for sockets; that is opened when needed.
+	nft, diag *socket
+	ns        *netns.Namespace
 	// applied is what the kernel has, as far as we know; nil if we do not.
 	applied *Table
 	// generation is of the kernel's tables after our last change.
@@ -35,7 +36,13 @@ func Open(namespace string) (*Conn, error) {
 }
 
 // Close lets go of the namespace; its rules stay in force.
-func (c *Conn) Close() error { return errors.Join(c.nft.close(), c.ns.Close()) }
+func (c *Conn) Close() error {
+	errs := []error{c.nft.close(), c.ns.Close()}
+	if c.diag != nil {
+		errs = append(errs, c.diag.close())
+	}
+	return errors.Join(errs...)
+}
 
 // attempts is how often a change is tried when others change the tables of the
 // namespace at the same time.

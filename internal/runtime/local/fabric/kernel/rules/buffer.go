@@ -25,10 +25,6 @@ func (b *buffer) align() {
 
 func (b *buffer) u8(kind uint16, v uint8) { b.attr(kind, []byte{v}) }
 
-func (b *buffer) u16(kind uint16, v uint16) {
-	b.attr(kind, []byte{byte(v >> 8), byte(v)})
-}
-
 func (b *buffer) u32(kind uint16, v uint32) {
 	b.attr(kind, []byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)})
 }

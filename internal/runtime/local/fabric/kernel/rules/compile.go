@@ -64,7 +64,12 @@ func baseChains(t *Table, in Inputs) {
 	loopback := func() rule { return when().from("lo").accept() }
 
 	sources := enter("sources", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw, true)
-	sources.rules = []rule{loopback(), when().linkIn(setSources).accept()}
+	sources.rules = []rule{when().from("lo").untracked(), when().linkIn(setSources).accept()}
+
+	// What stays inside, as replication does, is nobody's flow: the kernel neither
+	// keeps account of it nor has it cut.
+	local := enter("local", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw, false)
+	local.rules = []rule{when().outOf("lo").untracked()}
 
 	translate := enter("translate", "nat", unix.NF_INET_PRE_ROUTING, priorityTranslate, false)
 	translate.rules = []rule{

@@ -75,12 +75,12 @@ func drawGroup(r *rand.Rand, n int) network.Group {
 	if n == 5 {
 		g.VPC = "else"
 	}
-	if r.IntN(2) == 0 {
+	if r.IntN(4) > 0 {
 		g.Rules = append(g.Rules, allOut())
 	}
-	for range r.IntN(6) {
+	for range r.IntN(9) {
 		rule := network.Rule{Egress: r.IntN(3) == 0}
-		switch rule.Protocol = []network.Protocol{network.AnyProtocol, network.TCP, network.UDP, network.TCP, network.UDP, network.ICMP, 47}[r.IntN(7)]; rule.Protocol {
+		switch rule.Protocol = []network.Protocol{network.AnyProtocol, network.TCP, network.UDP, network.TCP, network.UDP, network.ICMP, protocolESP}[r.IntN(7)]; rule.Protocol {
 		case network.ICMP:
 			rule.From, rule.To = []int{-1, 8, 13}[r.IntN(3)], []int{-1, 0}[r.IntN(2)]
 		case network.TCP, network.UDP:
@@ -93,7 +93,7 @@ func drawGroup(r *rand.Rand, n int) network.Group {
 		if r.IntN(2) == 0 {
 			rule.Group = fmt.Sprintf("sg-%d", r.IntN(7))
 		} else {
-			rule.CIDR = prefix([]string{"0.0.0.0/0", "10.1.0.32/30", "10.1.0.16/28", "10.1.0.35/32", "10.1.0.18/32", "::/0", "192.0.2.0/24", "10.0.0.0/8"}[r.IntN(8)])
+			rule.CIDR = prefix([]string{"0.0.0.0/0", "0.0.0.0/0", "10.1.0.32/30", "10.1.0.16/28", "10.1.0.35/32", "10.1.0.18/32", "::/0", "192.0.2.0/24", "10.0.0.0/8"}[r.IntN(9)])
 		}
 		g.Rules = append(g.Rules, rule)
 	}

@@ -308,6 +308,13 @@ func (b *ruleBuilder) accept() rule {
 	return b.say("accept").rule()
 }
 
+// untracked lets packets of connections pass that the kernel need not know.
+func (b *ruleBuilder) untracked() rule {
+	b.expression("notrack", func(*buffer) {})
+	b.verdict(verdictAccept, "")
+	return b.say("notrack accept").rule()
+}
+
 func (b *ruleBuilder) drop() rule {
 	b.verdict(verdictDrop, "")
 	return b.say("drop").rule()
