@@ -1,7 +1,6 @@
 package links
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,9 +14,9 @@ import (
 // or the host.
 type cable struct {
 	network Network
-	// outer is its name in the network, alias what it is for; inner is its name at
-	// the client.
-	outer, alias, inner string
+	// outer is its name in the network, inner that at the client. Aliases say to
+	// people what it is.
+	outer, outerAlias, inner, innerAlias string
 	// address is the client's.
 	address netip.Addr
 	// settings are made at the client before its end comes up.
@@ -34,8 +33,8 @@ func clientMAC(a netip.Addr) net.HardwareAddr {
 	return net.HardwareAddr{0x02, 'L', b[0], b[1], b[2], b[3]}
 }
 
-// lay makes the cable, or finishes what exists of it. The client's end is complete
-// before the network's end comes up, and the route to the client is the very last.
+// lay makes the cable, or finishes what exists of it. The route to the client is the
+// very last, so that whoever finds it finds a cable that can carry.
 //
 // Both ends know the other's hardware address for good: no packet waits for an
 // answer, and permanent neighbours do not count against the limit on neighbours
@@ -49,27 +48,22 @@ func (l *Links) lay(v *vpc, client *space, c cable) error {
 		return err
 	}
 	l.stepped()
-	err = l.finish(client, inner, end{
-		peer: c.network.router(), mac: outer.HardwareAddr, address: c.address,
+	near := end{
+		space: client, link: inner, alias: c.innerAlias, address: c.address, peer: c.network.router(), mac: outer.HardwareAddr,
 		route: c.network.clientRoute(inner.Index, c.address),
-	})
-	if err != nil {
-		return fmt.Errorf("interface %s: %w", c.inner, err)
 	}
-	if outer.Alias != c.alias {
-		if err := v.LinkSetAlias(byIndex(outer.Index), c.alias); err != nil {
-			return fmt.Errorf("interface %s: set alias: %w", c.outer, err)
-		}
-		l.stepped()
-	}
-	err = l.finish(v.space, outer, end{
-		peer: c.address, mac: inner.HardwareAddr,
+	far := end{
+		space: v.space, link: outer, alias: c.outerAlias, peer: c.address, mac: inner.HardwareAddr,
 		route: netlink.Route{Dst: ipNet(single(c.address)), LinkIndex: outer.Index, Scope: netlink.SCOPE_LINK},
-	})
-	if err != nil {
-		return fmt.Errorf("interface %s: %w", c.outer, err)
 	}
-	return errors.Join(v.awaitCarrier(outer.Index), client.awaitCarrier(inner.Index))
+	for _, do := range []func(end) error{l.raise, end.awaitCarrier, l.connect} {
+		for _, e := range []end{near, far} {
+			if err := do(e); err != nil {
+				return fmt.Errorf("interface %s: %w", e.link.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // carrierTries bounds how often an interface is asked for its carrier. Kernels since
@@ -79,9 +73,9 @@ const carrierTries = 100
 // awaitCarrier waits until an interface can send. The kernel notes only a moment
 // after both ends are up that there is a carrier, and drops what is sent before,
 // which costs a client a second. A kernel that takes long has its way.
-func (s *space) awaitCarrier(index int) error {
+func (e end) awaitCarrier() error {
 	for range carrierTries {
-		link, err := s.LinkByIndex(index)
+		link, err := e.space.LinkByIndex(e.link.Index)
 		if err != nil {
 			return fmt.Errorf("wait for carrier: %w", err)
 		}
@@ -154,72 +148,79 @@ func ends(v *vpc, client *space, c cable) (outer, inner *netlink.LinkAttrs, err 
 	return outer, inner, nil
 }
 
-// end is what an end of a cable shall have.
+// end is an end of a cable with what it shall have.
 type end struct {
-	// peer is the other end's address, mac its hardware address.
-	peer netip.Addr
-	mac  net.HardwareAddr
+	space *space
+	link  *netlink.LinkAttrs
+	alias string
 	// address is its own; the zero Addr: none.
 	address netip.Addr
-	route   netlink.Route
+	// peer is the address that the other end answers for, mac its hardware address.
+	peer  netip.Addr
+	mac   net.HardwareAddr
+	route netlink.Route
 }
 
-// finish gives an end its address, brings it up and gives it its route, and
-// leaves it with no other.
-func (l *Links) finish(s *space, link *netlink.LinkAttrs, e end) error {
-	fresh := link.Flags&net.FlagUp == 0
-	if !fresh || e.address.IsValid() {
-		if err := l.onlyAddress(s, link.Index, e.address); err != nil {
-			return err
-		}
-	}
-	if fresh {
-		if err := s.LinkSetUp(byIndex(link.Index)); err != nil {
-			return fmt.Errorf("bring up: %w", err)
+// raise gives an end its only address and brings it up.
+func (l *Links) raise(e end) error {
+	if e.link.Alias != e.alias {
+		if err := e.space.LinkSetAlias(byIndex(e.link.Index), e.alias); err != nil {
+			return fmt.Errorf("set alias: %w", err)
 		}
 		l.stepped()
 	}
-	err := s.NeighSet(&netlink.Neigh{
-		LinkIndex: link.Index, Family: netlink.FAMILY_V4, State: netlink.NUD_PERMANENT,
+	has, err := e.space.addresses(e.link.Index)
+	if err != nil {
+		return err
+	}
+	found := false
+	for _, p := range has {
+		if e.address.IsValid() && p == single(e.address) {
+			found = true
+			continue
+		}
+		if err := e.space.deleteAddress(e.link.Index, p); err != nil {
+			return err
+		}
+		l.stepped()
+	}
+	if e.address.IsValid() && !found {
+		if err := e.space.addAddress(e.link.Index, e.address); err != nil {
+			return err
+		}
+		l.stepped()
+	}
+	if err := e.space.LinkSetUp(byIndex(e.link.Index)); err != nil {
+		return fmt.Errorf("bring up: %w", err)
+	}
+	l.stepped()
+	return nil
+}
+
+// connect gives an end its neighbour and its only route.
+func (l *Links) connect(e end) error {
+	err := e.space.NeighSet(&netlink.Neigh{
+		LinkIndex: e.link.Index, Family: netlink.FAMILY_V4, State: netlink.NUD_PERMANENT,
 		IP: e.peer.AsSlice(), HardwareAddr: e.mac,
 	})
 	if err != nil {
 		return fmt.Errorf("set neighbour: %w", err)
 	}
 	l.stepped()
-	if !fresh { // an interface that is down has no routes
-		if found, err := l.onlyRoute(s, e.route); err != nil || found {
+	found := false
+	if e.link.Flags&net.FlagUp != 0 { // one that was down has no routes
+		if found, err = l.onlyRoute(e.space, e.route); err != nil {
 			return err
 		}
 	}
-	if err := s.RouteAdd(&e.route); err != nil {
+	if found {
+		return nil
+	}
+	if err := e.space.RouteAdd(&e.route); err != nil {
 		return fmt.Errorf("add route to %s: %w", prefix(e.route.Dst), err)
 	}
 	l.stepped()
 	return nil
-}
-
-func (l *Links) onlyAddress(s *space, index int, a netip.Addr) error {
-	has, err := s.addresses(index)
-	if err != nil {
-		return err
-	}
-	found := false
-	for _, p := range has {
-		if a.IsValid() && p == single(a) {
-			found = true
-			continue
-		}
-		if err := s.deleteAddress(index, p); err != nil {
-			return err
-		}
-		l.stepped()
-	}
-	if found || !a.IsValid() {
-		return nil
-	}
-	defer l.stepped()
-	return s.addAddress(index, a)
 }
 
 // onlyRoute deletes all other routes through the interface from the main table and

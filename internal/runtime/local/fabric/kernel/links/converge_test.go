@@ -74,6 +74,9 @@ func TestEveryPlanFollowsEveryOther(t *testing.T) {
 	live := r.open()
 	names, last := slices.Sorted(maps.Keys(all)), "nothing"
 	for i := range names {
+		if testing.Short() && i%4 != 0 {
+			continue
+		}
 		for _, later := range names[i+1:] {
 			for _, to := range []string{names[i], later} {
 				if i%2 == 1 {

@@ -133,7 +133,7 @@ func (l *Links) attachHost(v *vpc, n Network, s *state) error {
 		}
 	}
 	err = l.lay(v, l.host, cable{
-		network: n, outer: HostInterface, alias: name, inner: name, address: n.Host,
+		network: n, outer: HostInterface, outerAlias: name, inner: name, innerAlias: l.spaceName(n.ID), address: n.Host,
 		// Of the host itself nothing is set.
 		settings: []setting{{"net/ipv6/conf/" + name + "/disable_ipv6", "1"}},
 	})

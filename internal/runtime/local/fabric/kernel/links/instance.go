@@ -45,7 +45,7 @@ func (l *Links) attachInstance(v *vpc, n Network, i Instance, s *state, exists b
 	}
 	l.stepped()
 	err = l.lay(v, inside, cable{
-		network: n, outer: InterfaceName(i.ID), alias: i.ID, inner: instanceInterface, address: i.Address,
+		network: n, outer: InterfaceName(i.ID), outerAlias: i.ID, inner: instanceInterface, innerAlias: n.ID, address: i.Address,
 	})
 	if err != nil {
 		return err
