@@ -129,6 +129,9 @@ type State struct {
 	// Online are the addresses, as advertised, of those replicas to which the
 	// whole dataset was sent.
 	Online []core.Endpoint
+	// Lagging are those of them that are far behind, or have long not said how far
+	// they are.
+	Lagging []core.Endpoint
 	// MaxClients is the most connections of clients that it takes.
 	MaxClients int
 	// Direct is where it listens for clients beside its unix socket; zero: nowhere.

@@ -101,6 +101,8 @@ type NodeStatus struct {
 	// connected to its primary and in sync.
 	Role   string
 	LinkUp bool
+	// Lagging: a replica in sync that is so far behind that it is not to be read from.
+	Lagging bool
 	// Filled: the process of this incarnation holds, or has held, the data of its
 	// group: it was a primary, or a replica in sync.
 	Filled bool

@@ -202,6 +202,8 @@ type Report struct {
 	// Role is "master" or "slave"; LinkUp: connected to the primary, in sync.
 	Role   string
 	LinkUp bool
+	// Lagging: the primary says that the replica is far behind; see engine.State.
+	Lagging bool
 	// LoginServed: new connections are logged in by the relay.
 	LoginServed bool
 	MaxClients  int

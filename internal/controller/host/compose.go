@@ -163,7 +163,7 @@ func (c *composer) group(g *resource.ReplicationGroup) {
 			continue
 		case id == g.Status.Primary && takesWrites(n):
 			primary = n
-		case followsPrimary(n):
+		case followsPrimary(n) && !n.Status.Lagging:
 			replicas = append(replicas, n.Key())
 		}
 		some = n

@@ -122,6 +122,7 @@ func TestComposeEndpoints(t *testing.T) {
 			n[0].Spec.ReplicaOf, n[0].Status.Phase = n[1].Key(), "exited"
 			n[1].Spec.ReplicaOf, n[1].Status.Role = "", "master"
 		}, "", "3"},
+		{"replica far behind", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) { n[1].Status.Lagging = true }, "1", "3"},
 		{"replica out of sync", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) { n[1].Status.LinkUp = false }, "1", "3"},
 		{"no replica in sync", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) {
 			n[1].Status.LinkUp, n[2].Status.Phase = false, "exited"

@@ -199,6 +199,16 @@ func TestParseState(t *testing.T) {
 			},
 		},
 		{
+			"primary of laggards", "role:master\r\nconnected_slaves:3\r\nslave0:ip=a,port=1,state=online,offset=100000000,lag=1\r\n" +
+				"slave1:ip=b,port=1,state=online,offset=100000000,lag=6,type=replica\r\nslave2:ip=c,port=1,state=online,offset=9,lag=0\r\n" +
+				"master_repl_offset:100000077\r\n",
+			engine.State{
+				Role: "master", Offset: 100000077, Replicas: 3,
+				Online:  []core.Endpoint{{Address: "a", Port: 1}, {Address: "b", Port: 1}, {Address: "c", Port: 1}},
+				Lagging: []core.Endpoint{{Address: "b", Port: 1}, {Address: "c", Port: 1}},
+			},
+		},
+		{
 			"replica in sync", "role:slave\r\nmaster_host:127.2.0.8\r\nmaster_port:6379\r\nmaster_link_status:up\r\n" +
 				"master_sync_in_progress:0\r\nslave_repl_offset:70\r\nmaster_repl_offset:71\r\n",
 			engine.State{Role: "slave", Primary: core.Endpoint{Address: "127.2.0.8", Port: 6379}, LinkUp: true, Offset: 70},

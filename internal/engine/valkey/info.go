@@ -16,6 +16,7 @@ func parseState(info string) engine.State {
 		s             engine.State
 		primaryOffset int64
 		replicaOffset int64
+		replicas      []replicaLine
 		linkUp        bool
 		syncing       bool
 	)
@@ -47,9 +48,15 @@ func parseState(info string) engine.State {
 		case "used_memory":
 			s.UsedMemory = number(value)
 		default:
-			if replica, ok := online(name, value); ok {
-				s.Online = append(s.Online, replica)
+			if r, ok := parseReplica(name, value); ok {
+				replicas = append(replicas, r)
 			}
+		}
+	}
+	for _, r := range replicas {
+		s.Online = append(s.Online, r.at)
+		if r.silence > maxSilence || primaryOffset-r.offset > maxBehind {
+			s.Lagging = append(s.Lagging, r.at)
 		}
 	}
 	s.Offset = primaryOffset
@@ -60,17 +67,35 @@ func parseState(info string) engine.State {
 	return s
 }
 
-// online reads a line like "slave0:ip=127.1.0.7,port=6379,state=online,offset=14"
-// and gives the replica's address if that is its state.
-func online(name, value string) (core.Endpoint, bool) {
+// A replica says every second how far it is. One that is silent for longer than
+// maxSilence, or has more than maxBehind of writes to catch up with, gives answers
+// that are too old to be asked for.
+const (
+	maxSilence = 5        // s
+	maxBehind  = 64 << 20 // bytes
+)
+
+// replicaLine is what a primary says of a replica that has the whole dataset.
+type replicaLine struct {
+	at      core.Endpoint
+	offset  int64
+	silence int64 // s
+}
+
+// parseReplica reads a line like
+// "slave0:ip=127.1.0.7,port=6379,state=online,offset=14,lag=0".
+func parseReplica(name, value string) (r replicaLine, ok bool) {
 	rest, ok := strings.CutPrefix(value, "ip=")
 	if !ok || !strings.HasPrefix(name, "slave") {
-		return core.Endpoint{}, false
+		return r, false
 	}
 	ip, rest, _ := strings.Cut(rest, ",port=")
 	port, rest, _ := strings.Cut(rest, ",state=")
-	state, _, _ := strings.Cut(rest, ",")
-	return core.Endpoint{Address: strings.Clone(ip), Port: int(number(port))}, state == "online"
+	state, rest, _ := strings.Cut(rest, ",offset=")
+	offset, rest, _ := strings.Cut(rest, ",lag=")
+	silence, _, _ := strings.Cut(rest, ",") // later versions tell more
+	r = replicaLine{core.Endpoint{Address: strings.Clone(ip), Port: int(number(port))}, number(offset), number(silence)}
+	return r, state == "online"
 }
 
 func number(value string) int64 {

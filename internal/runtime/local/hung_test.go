@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -36,4 +38,16 @@ func TestPrimaryHungWhileAway(t *testing.T) {
 	r.open()
 	r.apply(primary, replica)
 	r.wait(primary.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited && rep.PID != pid })
+}
+
+// TestLaggingReplica: what a primary says of a replica is reported with the replica.
+func TestLaggingReplica(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	needs(t, "valkey")
+	primary, replica := r.watched("valkey")
+	r.noteLag(primary.Replication, engine.State{Role: "master", Replicas: 1, Lagging: []core.Endpoint{replica.Advertised}})
+	r.wait(replica.ID, "lagging", func(rep runtime.Report) bool { return rep.Lagging && rep.LinkUp })
+	// The next look at the primary knows better.
+	r.wait(replica.ID, "caught up", func(rep runtime.Report) bool { return !rep.Lagging && rep.LinkUp })
 }

@@ -324,6 +324,27 @@ func (r *Runtime) primaryReady(network string, ep core.Endpoint) bool {
 	return ok && rep.Role == "master" && rep.PID != 0
 }
 
+// noteLag tells the replicas of the primary whose replication listener is at ep what
+// it says of them.
+func (r *Runtime) noteLag(ep core.Endpoint, primary engine.State) {
+	if primary.Role != "master" || primary.Replicas == 0 {
+		return
+	}
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Values(r.nodes))
+	r.mu.Unlock()
+	for _, n := range nodes {
+		want := n.wanted()
+		if want == nil || want.Primary == nil || *want.Primary != ep {
+			continue
+		}
+		lags := slices.Contains(primary.Lagging, want.Advertised)
+		if n.lagging.Swap(lags) != lags {
+			n.poke()
+		}
+	}
+}
+
 // followed reports whether a replica says that it is in sync with the primary whose
 // replication listener is at ep.
 func (r *Runtime) followed(ep core.Endpoint) bool {

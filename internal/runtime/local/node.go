@@ -78,8 +78,9 @@ type node struct {
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
-	logFrom  int64  // size of the log when the process was started
-	unwatch  func() // ends the watch over the process; nil: there is none
+	logFrom  int64       // size of the log when the process was started
+	unwatch  func()      // ends the watch over the process; nil: there is none
+	lagging  atomic.Bool // as its primary says
 }
 
 // question asks for the engine's state at once.
@@ -306,6 +307,7 @@ func (n *node) report(phase string) {
 	if n.proc != nil {
 		r.PID = n.proc.pid
 		r.Role, r.LinkUp, r.MaxClients = n.state.Role, n.state.LinkUp, n.state.MaxClients
+		r.Lagging = r.LinkUp && n.lagging.Load()
 		if most := n.rt.cfg.MaxClients; most > 0 {
 			r.MaxClients = min(r.MaxClients, most)
 		}
