@@ -27,17 +27,21 @@ func TestHandover(t *testing.T) {
 			wg      sync.WaitGroup
 			acked   int
 			refusal string
+			began   = make(chan struct{})
 		)
 		wg.Go(func() {
 			for refusal == "" {
 				if got := exchange(t, conn, "SET", fmt.Sprint("k", acked), "v"); got == "+OK" {
-					acked++
+					if acked++; acked == 1 {
+						close(began)
+					}
 				} else {
 					refusal = got
 				}
 			}
 		})
 		defer wg.Wait()
+		<-began
 
 		held := next(primary, func(n *runtime.Node) { n.HoldWrites = true })
 		r.apply(held, a, b)
@@ -48,19 +52,16 @@ func TestHandover(t *testing.T) {
 			return err == nil && err2 == nil && x.Offset == y.Offset
 		}
 		eventually(t, "the replica has everything", caughtUp)
-		began := time.Now()
+		decided := time.Now()
 		demoted := next(held, func(n *runtime.Node) { n.HoldWrites, n.Primary = false, &a.Replication })
 		promoted := next(a, func(n *runtime.Node) { n.Primary = nil })
 		follower := next(b, func(n *runtime.Node) { n.Primary = &a.Replication })
 		r.apply(demoted, promoted, follower)
 		r.wait(a.ID, "a primary", func(rep runtime.Report) bool { return rep.Role == "master" })
-		t.Logf("primary after %v", time.Since(began))
+		t.Logf("primary after %v", time.Since(decided))
 		wg.Wait()
 		if !strings.HasPrefix(refusal, "-READONLY") && !strings.HasPrefix(refusal, "-UNBLOCKED") {
 			t.Errorf("a writer that waited gets %q", refusal)
-		}
-		if acked == 0 {
-			t.Error("nothing was written before")
 		}
 		if got := r.client(a, "DBSIZE"); got != fmt.Sprint(":", acked) {
 			t.Errorf("the new primary has %s keys of %d", got, acked)
