@@ -54,7 +54,8 @@ func (l *Links) attachInstance(v *vpc, n Network, i Instance, s *state, exists b
 	return nil
 }
 
-// cutOff deletes the interfaces that lead out of a namespace of ours.
+// cutOff deletes the interfaces that lead out of a namespace of ours. Before, it ends
+// what runs in that of an instance, which is known by its eth0.
 func (l *Links) cutOff(name string) error {
 	ns, err := netns.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -72,6 +73,12 @@ func (l *Links) cutOff(name string) error {
 	links, err := s.links()
 	if err != nil {
 		return err
+	}
+	if links[instanceInterface] != nil {
+		if err := ns.Kill(); err != nil {
+			return err
+		}
+		l.stepped()
 	}
 	for link, attrs := range links {
 		if !ours(link) && link != instanceInterface {

@@ -203,7 +203,9 @@ func (l *Links) wanted(p Plan) map[string]bool {
 }
 
 // dismantle takes a namespace away: its veths first, so that nothing is reached
-// through it any more though processes may still be inside, then its name.
+// through it any more though processes may still be inside, then its name. An
+// instance is switched off: what runs in it ends. Engines in the namespace of a
+// VPC are for others to end.
 func (l *Links) dismantle(name string) error {
 	l.forget(strings.TrimPrefix(name, l.spaceName("")))
 	if err := l.cutOff(name); err != nil {

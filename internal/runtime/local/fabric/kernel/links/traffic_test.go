@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -222,5 +223,37 @@ func TestSettings(t *testing.T) {
 	text, err := os.ReadFile(l.ResolverFile(n.Instances[0].ID))
 	if err != nil || string(text) != "search ec2.internal\nnameserver 172.31.0.2\n" {
 		t.Errorf("resolv.conf: %q, %v", text, err)
+	}
+}
+
+// What runs in an instance ends with it, and nothing else does.
+func TestInstancesAreSwitchedOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	l := r.open()
+	n := sample()
+	r.apply(l, n)
+	start := func(path string) *exec.Cmd {
+		cmd := exec.Command("sleep", "60")
+		if err := r.space(path).Do(cmd.Start); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	gone := start(l.InstanceNamespace(n.Instances[0].ID))
+	stay := []*exec.Cmd{start(l.InstanceNamespace(n.Instances[1].ID)), start(l.Namespace(n.ID)), start(r.host.Path())}
+	n.Instances = n.Instances[1:]
+	r.apply(l, n)
+	var exit *exec.ExitError
+	if err := gone.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("a program of the instance ends with %v", err)
+	}
+	for _, cmd := range stay {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Errorf("a program elsewhere: %v", err)
+		}
+		if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+			t.Errorf("a program elsewhere ends with %v", err)
+		}
 	}
 }
