@@ -38,6 +38,9 @@ func (e engines) Replication(ctx context.Context, node string) (runtime.Replicat
 	return runtime.Replication{}, ctx.Err()
 }
 
+// Listening says that every endpoint is open.
+func (e engines) Listening(string) runtime.Listening { return runtime.Listening{Open: true} }
+
 // deployment is a gateway with the admin API and nothing else.
 type deployment struct {
 	store *store.Store
@@ -52,7 +55,7 @@ func deploy(t *testing.T, live Live) *deployment {
 	d.keys = NewKeys(d.store, seal.NewTest(), core.SystemClock{}, account)
 	log := slog.New(slog.NewTextHandler(d.log, nil))
 	server := NewServer(Config{
-		Store: d.store, Keys: d.keys, Live: live, Version: "v1", Account: account, Log: log,
+		Store: d.store, Keys: d.keys, Live: live, Clock: core.SystemClock{}, Version: "v1", Account: account, Log: log,
 		ClusterStatus: func(*resource.CacheCluster) string { return "available" },
 		GroupStatus:   func(*resource.ReplicationGroup) string { return "modifying" },
 	})

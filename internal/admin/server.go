@@ -16,9 +16,12 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// Live asks an engine how it is, by its node's id in the runtime.
+// Live is what only the runtime knows. Replication asks an engine how it is, by its
+// node's id there.
 type Live interface {
 	Replication(ctx context.Context, node string) (runtime.Replication, error)
+	// Listening says whether clients reach an endpoint, by its id in the runtime.
+	Listening(endpoint string) runtime.Listening
 }
 
 // Config is what a Server needs. All fields are required.
@@ -26,6 +29,7 @@ type Config struct {
 	Store *store.Store
 	Keys  *Keys
 	Live  Live
+	Clock core.Clock
 	// Version is that of the binary.
 	Version string
 	Account string
@@ -50,6 +54,9 @@ func (s *Server) Handlers() map[string]http.Handler {
 		"GET " + prefix + "keys":                 s.answering(s.listKeys),
 		"POST " + prefix + "keys":                s.answering(s.createKey),
 		"DELETE " + prefix + "keys/{id}":         s.answering(s.revokeKey),
+		"GET " + prefix + "publications":         s.answering(s.listPublications),
+		"POST " + prefix + "publications":        s.answering(s.publish),
+		"DELETE " + prefix + "publications/{id}": s.answering(s.unpublish),
 		"GET " + prefix + "explain":              s.answering(s.explain),
 		"PUT " + prefix + "attachments/{vpc}":    s.answering(s.attach),
 		"DELETE " + prefix + "attachments/{vpc}": s.answering(s.detach),
@@ -91,7 +98,7 @@ const (
 func (s *Server) status(r *http.Request) (any, error) {
 	out := Status{Version: s.cfg.Version, Account: s.cfg.Account}
 	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
-		out.Caches, out.Attachments = s.overview(rd), attachments(rd)
+		out.Caches, out.Attachments, out.Publications = s.overview(rd), attachments(rd), s.publications(rd)
 		return nil
 	})
 	if err != nil {

@@ -17,6 +17,8 @@ type Status struct {
 	Account string `json:"account"`
 	// Attachments are the VPCs that the host is an instance of.
 	Attachments []Attachment `json:"attachments"`
+	// Publications are the ways in from outside.
+	Publications []Publication `json:"publications"`
 	// Caches are sorted by region and id.
 	Caches []Cache `json:"caches"`
 }

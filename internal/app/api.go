@@ -98,7 +98,7 @@ func (s *server) handler(networks *ec2.Service) http.Handler {
 		Advertise: elasticache.Advertise{Host: s.cfg.Advertise, PortFrom: s.cfg.Ports.From, PortTo: s.cfg.Ports.To},
 	})
 	operators := admin.NewServer(admin.Config{
-		Store: s.store, Keys: s.keys, Live: s.runtime, Version: config.Version(), Account: s.cfg.Account,
+		Store: s.store, Keys: s.keys, Live: s.runtime, Clock: s.clock, Version: config.Version(), Account: s.cfg.Account,
 		ClusterStatus: elasticache.ClusterStatus, GroupStatus: elasticache.GroupStatus, Log: s.io.Log,
 	})
 	return gateway.New(gateway.Config{

@@ -10,6 +10,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/event"
 	"github.com/larder-cache/larder/internal/controller/maintenance"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/publication"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
 	"github.com/larder-cache/larder/internal/reconcile"
 )
@@ -25,6 +26,8 @@ import (
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
 //	host               all of these                                 the runtime; nodes(status) by Follow; cache-security-groups(status)
+//	publication        cache-clusters replication-groups            publications addresses
+//	host               all of these                                 the runtime; nodes(status) by Follow
 //	event              events                                       events (removes old ones)
 func (s *server) controllers() []reconcile.Controller {
 	engines := nodespec.Installed{Catalog: s.catalog}
@@ -34,6 +37,7 @@ func (s *server) controllers() []reconcile.Controller {
 		maintenance.New(maintenance.Config{Store: s.store, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
+		publication.New(publication.Config{Store: s.store}),
 		s.host.Controller(),
 		event.New(event.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
 	}

@@ -91,7 +91,7 @@ func newRoot(p Process, app App) *cobra.Command {
 	})
 	root.AddCommand(
 		newServe(p, app), newDown(p, app), newRelay(p, app),
-		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newAttach(p), newDetach(p), newKeys(p), newCA(p), newVersion(p),
+		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newAttach(p), newDetach(p), newPublish(p), newUnpublish(p), newKeys(p), newCA(p), newVersion(p),
 	)
 	return root
 }

@@ -67,6 +67,8 @@ func (noEngines) Replication(context.Context, string) (runtime.Replication, erro
 	return runtime.Replication{}, errors.New("no engine")
 }
 
+func (noEngines) Listening(string) runtime.Listening { return runtime.Listening{Open: true} }
+
 // serve runs the admin API on a data directory, as a server would leave it.
 func serve(t *testing.T) (dataDir, url string) {
 	t.Helper()
@@ -83,7 +85,7 @@ func serve(t *testing.T) (dataDir, url string) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	server := admin.NewServer(admin.Config{
-		Store: st, Keys: keys, Live: noEngines{}, Version: "v1", Account: "000000000000", Log: log,
+		Store: st, Keys: keys, Live: noEngines{}, Clock: core.SystemClock{}, Version: "v1", Account: "000000000000", Log: log,
 		ClusterStatus: func(*resource.CacheCluster) string { return "" },
 		GroupStatus:   func(*resource.ReplicationGroup) string { return "" },
 	})

@@ -99,6 +99,9 @@ func writeTable(w io.Writer, s admin.Status) error {
 	for _, a := range s.Attachments {
 		_, _ = fmt.Fprintln(w, attachmentText(a))
 	}
+	for _, p := range s.Publications {
+		_, _ = fmt.Fprintln(w, publicationText(p))
+	}
 	for _, c := range s.Caches {
 		writeCache(w, c)
 	}

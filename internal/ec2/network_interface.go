@@ -37,6 +37,9 @@ func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 			out = append(out, networkInterface{NetworkInterface: i, description: "Larder host"})
 		}
 	}
+	for _, p := range resource.Publications.List(r, key(region, "")) {
+		out = append(out, networkInterface{NetworkInterface: p.Interface(), description: "Larder publication " + p.ID})
+	}
 	for n := range out {
 		for _, id := range out[n].SecurityGroupIDs {
 			if g, ok := resource.SecurityGroups.Get(r, key(region, id)); ok {

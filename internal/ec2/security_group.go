@@ -219,8 +219,8 @@ func groupInUse(r store.Reader, g *resource.SecurityGroup) bool {
 	}) || slices.ContainsFunc(resource.Attachments.List(r, key(g.Region, "")), func(a *resource.Attachment) bool {
 		return slices.Contains(a.SecurityGroupIDs, g.ID)
 	})
-	attached = attached || slices.ContainsFunc(resource.Attachments.List(r, key(g.Region, "")), func(a *resource.Attachment) bool {
-		return slices.Contains(a.SecurityGroupIDs, g.ID)
+	attached = attached || slices.ContainsFunc(resource.Publications.List(r, key(g.Region, "")), func(p *resource.Publication) bool {
+		return slices.Contains(p.SecurityGroupIDs, g.ID)
 	})
 	return attached || slices.ContainsFunc(resource.SecurityGroups.List(r, key(g.Region, "")), func(o *resource.SecurityGroup) bool {
 		return o.ID != g.ID && slices.ContainsFunc(o.Rules, func(r resource.SecurityGroupRule) bool { return r.GroupID == g.ID })

@@ -17,6 +17,7 @@ var (
 	CacheSecurityGroups = store.NewTable[CacheSecurityGroup]("cache-security-groups")
 	Events              = store.NewTable[Event]("events")
 	AccessKeys          = store.NewTable[AccessKey]("access-keys")
+	Publications        = store.NewTable[Publication]("publications")
 	HostResolvers       = store.NewTable[HostResolver]("host-resolvers")
 	Certificates        = store.NewTable[Certificate]("certificates")
 )

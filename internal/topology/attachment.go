@@ -27,11 +27,15 @@ func Attach(tx *store.Tx, vpc *resource.VPC, groups []string) (*resource.Attachm
 		}
 	}
 	if a.Address == "" {
-		return nil, fmt.Errorf("no subnet of %s has an address for the host", vpc.ID)
+		return nil, errNoAddress(vpc.ID)
 	}
 	a.SecurityGroupIDs, a.Detached = groups, false
 	resource.Attachments.Put(tx, a.Key(), a)
 	return a, nil
+}
+
+func errNoAddress(vpcID string) error {
+	return fmt.Errorf("no subnet of %s has a free address", vpcID)
 }
 
 // Detach takes the host out of a VPC. Out of a default one it stays until it is

@@ -34,6 +34,13 @@ func World(r store.Reader) (network.World, map[string]network.Interface) {
 			})
 		}
 	}
+	for _, p := range resource.Publications.List(r, "") {
+		if address, err := netip.ParseAddr(p.Address); err == nil {
+			w.Interfaces = append(w.Interfaces, network.Interface{
+				ID: p.ID, VPC: p.VPCID, Addresses: []netip.Addr{address}, Groups: p.SecurityGroupIDs,
+			})
+		}
+	}
 	for _, region := range regions {
 		for _, n := range resource.NetworkInterfaces(r, region) {
 			address, err := netip.ParseAddr(n.Address)

@@ -49,6 +49,7 @@ func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 			c.configuration(key, cluster)
 		}
 	}
+	c.publications()
 	slices.SortFunc(c.doc.Endpoints, func(a, b runtime.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return &c.doc, c.err
 }

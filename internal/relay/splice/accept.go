@@ -35,7 +35,10 @@ func (l *loop) apply(routes []*route) {
 	}
 	for id, ls := range l.listeners {
 		if listeners[id] == nil {
-			ls.route = &route{Listener: Listener{ID: id, CutRemoved: ls.route.CutRemoved}}
+			// A way in from outside ends with its connections, the node of an endpoint
+			// that is gone with its own.
+			cut := ls.route.CutRemoved || ls.route.Source.IsValid()
+			ls.route = &route{Listener: Listener{ID: id, CutRemoved: cut}}
 		}
 	}
 	before := l.accepting
