@@ -66,6 +66,9 @@ type Launch struct {
 	Stdin []byte
 	// Files are contents of files that exist in memory only.
 	Files [][]byte
+	// Local are files to be written to the directory that the process starts in,
+	// by name. Nothing in them is secret.
+	Local map[string][]byte
 }
 
 // Driver starts and opens the processes of one kind of engine. It is stateless.
@@ -89,6 +92,9 @@ type Session interface {
 	Observe(ctx context.Context) (State, error)
 	// SetPace says how eagerly the engine shall do its chores.
 	SetPace(ctx context.Context, p Pace) error
+	// Hold makes writing clients of a primary wait, for runtime.HoldLimit from now, and
+	// gives the state after that.
+	Hold(ctx context.Context) (State, error)
 	// Acknowledge has a replica tell its primary now that it has the dataset. A
 	// primary sends its writes only from then on; by itself a replica says so
 	// up to a second later.
@@ -115,9 +121,13 @@ type State struct {
 	// Role is "master" or "slave"; empty where there is no replication.
 	Role string
 	// Primary is what a replica replicates from, LinkUp whether it is connected
-	// to it and in sync.
+	// to it and in sync. LinkUp of a primary in a cluster of shards says that the
+	// cluster serves.
 	Primary core.Endpoint
 	LinkUp  bool
+	// Unsettled: the node does not have its place in its cluster of shards yet. It
+	// gets it by Converge, again and again.
+	Unsettled bool
 	// Offset is the position in the stream of writes.
 	Offset int64
 	// UsedMemory in bytes.

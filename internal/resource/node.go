@@ -42,6 +42,8 @@ type NodeSpec struct {
 	// Watched has the process of a primary ended if it hangs, because a replica
 	// can take over.
 	Watched bool
+	// Cluster is the node's place in a group in cluster mode; nil elsewhere.
+	Cluster *NodeCluster
 	// Settings are engine directives that can change while it runs;
 	// StartSettings only change together with Incarnation.
 	Settings, StartSettings map[string]string
@@ -55,6 +57,16 @@ type NodeSpec struct {
 	QuickExits int
 	// Deleted means: stop the process, remove its directory, then report gone.
 	Deleted bool
+}
+
+// NodeCluster is a node's place in a group in cluster mode. Which other nodes there
+// are, and who has which slots, is the group's to say.
+type NodeCluster struct {
+	// Epoch is the configuration epoch that the node begins with, another one for
+	// each node of the group.
+	Epoch int
+	// Nodes changes whenever a node joins or leaves the group.
+	Nodes string
 }
 
 // NodeAuth is who may use the engine. The hidden users (admin, replication)
@@ -98,7 +110,8 @@ type NodeStatus struct {
 	// Binary is the path and BinaryVersion the version that really runs.
 	Binary, BinaryVersion string
 	// Role is "master" or "slave" as the engine says; LinkUp: a replica is
-	// connected to its primary and in sync.
+	// connected to its primary and in sync; a primary in cluster mode finds the
+	// cluster in order.
 	Role   string
 	LinkUp bool
 	// Lagging: a replica in sync that is so far behind that it is not to be read from.

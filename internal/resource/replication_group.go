@@ -26,7 +26,10 @@ type ReplicationGroupSpec struct {
 	Engine      string
 	// Members are cache cluster ids in order of creation; Members[0] is the
 	// first primary.
-	Members           []string
+	Members []string
+	// Shards is how a group in cluster mode divides its members and the slots; it
+	// is empty for a group without cluster mode, which is one shard as a whole.
+	Shards            []Shard
 	AutomaticFailover bool
 	MultiAZ           bool
 	TLS               TLSMode
@@ -37,6 +40,9 @@ type ReplicationGroupSpec struct {
 	Auth          Auth
 	// PrimaryEndpoint follows the writer, ReaderEndpoint spreads over replicas.
 	PrimaryEndpoint, ReaderEndpoint Endpoint
+	// ConfigurationEndpoint leads to any node of a group in cluster mode, which has
+	// neither of the other two.
+	ConfigurationEndpoint Endpoint
 	// Handover asks for another primary; nil once there is one, or the attempt
 	// was given up.
 	Handover *Handover
@@ -65,6 +71,9 @@ type ReplicationGroupStatus struct {
 	// HandoverSince is when writes began to be held for the primary to change
 	// over without losing any; nil while nobody has to wait.
 	HandoverSince *time.Time
+	// Shards has the three fields above for each shard of a group in cluster mode,
+	// in the order of their ids.
+	Shards []ShardStatus
 	// AutomaticFailover is what has been announced last.
 	AutomaticFailover bool
 	// Failure says why the group cannot be made; it makes "create-failed" of a
@@ -79,6 +88,14 @@ type Handover struct {
 	From, To string
 	// Test marks a call of TestFailover: the old primary is told of as recovered.
 	Test bool
+}
+
+// ClusterMode reports whether the group is in cluster mode.
+func (s *ReplicationGroupSpec) ClusterMode() bool { return len(s.Shards) > 0 }
+
+// Endpoints are the endpoints of the group as a whole; those it has not are zero.
+func (s *ReplicationGroupSpec) Endpoints() []Endpoint {
+	return []Endpoint{s.PrimaryEndpoint, s.ReaderEndpoint, s.ConfigurationEndpoint}
 }
 
 // Auth is the state machine of AUTH tokens: at most two credentials, newest

@@ -97,6 +97,8 @@ type Node struct {
 	// HoldWrites makes clients of a primary that write wait, until it is a replica or
 	// HoldWrites is off again, but for HoldLimit at most.
 	HoldWrites bool
+	// Cluster is the node's place in a cluster of shards; nil elsewhere.
+	Cluster *Cluster
 	// Watched: a primary that a replica can take over from. If it hangs, its process is
 	// ended.
 	Watched bool
@@ -199,7 +201,8 @@ type Report struct {
 	Started time.Time
 	// Binary and BinaryVersion say what really runs.
 	Binary, BinaryVersion string
-	// Role is "master" or "slave"; LinkUp: connected to the primary, in sync.
+	// Role is "master" or "slave"; LinkUp: connected to the primary, in sync; of a
+	// primary in a cluster of shards: the cluster is in order.
 	Role   string
 	LinkUp bool
 	// Lagging: the primary says that the replica is far behind; see engine.State.

@@ -130,7 +130,7 @@ func find(r store.Reader, key string) need {
 		if !ok || g.Spec.TLS == resource.TLSOff || g.Spec.Deleting {
 			return need{}
 		}
-		endpoints := []resource.Endpoint{g.Spec.PrimaryEndpoint, g.Spec.ReaderEndpoint}
+		endpoints := g.Spec.Endpoints()
 		for _, id := range g.Spec.Members {
 			if member, ok := resource.CacheClusters.Get(r, g.Region+"/"+id); ok {
 				endpoints = append(endpoints, nodespec.ClusterEndpoints(member)...)

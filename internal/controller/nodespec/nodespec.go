@@ -22,6 +22,8 @@ type Want struct {
 	TLS             resource.TLSMode
 	// ReplicaOf is the key of the node to replicate from, if any.
 	ReplicaOf string
+	// Cluster is the node's place in a group in cluster mode, nil elsewhere.
+	Cluster *resource.NodeCluster
 	// HoldWrites makes writing clients wait.
 	HoldWrites bool
 	// Watched has a process that hangs ended.
@@ -65,7 +67,7 @@ func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 func apply(s *resource.NodeSpec, w Want) {
 	s.Engine, s.Endpoint, s.TLS = w.Engine, w.Endpoint, w.TLS
 	s.ReplicaOf, s.HoldWrites, s.Watched = w.ReplicaOf, w.HoldWrites, w.Watched
-	s.Settings, s.Auth = w.Directives.Live, w.Auth
+	s.Settings, s.Auth, s.Cluster = w.Directives.Live, w.Auth, w.Cluster
 }
 
 // Removed is the spec of a node that shall go.
@@ -96,6 +98,7 @@ func Diff(a, b resource.NodeSpec) []string {
 	default:
 		add(true, "replica of %s", b.ReplicaOf)
 	}
+	add(!EqualClusters(a.Cluster, b.Cluster), "cluster of other nodes")
 	add(!a.HoldWrites && b.HoldWrites, "hold writes")
 	add(a.HoldWrites && !b.HoldWrites, "let writes go on")
 	add(!a.Watched && b.Watched, "watched")
@@ -143,6 +146,11 @@ func EqualAuth(a, b resource.NodeAuth) bool {
 	equal := func(x, y core.Sealed) bool { return bytes.Equal(x, y) }
 	return a.NoPassword == b.NoPassword && a.Login == b.Login && a.SecretsFrom == b.SecretsFrom &&
 		slices.EqualFunc(a.Digests, b.Digests, equal)
+}
+
+// EqualClusters compares two places in a cluster.
+func EqualClusters(a, b *resource.NodeCluster) bool {
+	return a == b || a != nil && b != nil && *a == *b
 }
 
 // Auth is the state of a group's tokens as a node has to enforce it.

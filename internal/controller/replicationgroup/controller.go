@@ -111,10 +111,10 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 		if !ok {
 			return nil, 0
 		}
-		w.Offsets, w.Memory = offsets, memory
+		w.Offsets, w.Memory, w.Asked = offsets, memory, ask
 		d := Plan(w)
 		if len(d.Ask) > 0 {
-			return nil, step.AskAgain
+			d.Wait = nodespec.Sooner(d.Wait, step.AskAgain)
 		}
 		return d.Steps, d.Wait
 	})
@@ -141,7 +141,7 @@ func (c controller) observe(r store.Reader, key string, leaving []string, now ti
 		return World{}, false
 	}
 	w := World{Group: g, Now: now}
-	endpoints := []resource.Endpoint{g.Spec.PrimaryEndpoint, g.Spec.ReaderEndpoint}
+	endpoints := g.Spec.Endpoints()
 	for _, id := range g.Spec.Members {
 		if m := step.ReadCluster(r, c.Engines, g.Region+"/"+id); m != nil {
 			w.Members = append(w.Members, m)

@@ -23,11 +23,18 @@ type World struct {
 	Offsets map[string]int64
 	// Memory is what those use, in bytes; nil: nobody was asked.
 	Memory map[string]int64
+	// Asked are the keys of those that were.
+	Asked []string
+	// shard is the one that this is the world of; nil for a group without cluster
+	// mode.
+	shard *resource.Shard
+	// nodes tells the nodes that there are in a group in cluster mode, epochs the one
+	// for a new node of each member.
+	nodes  string
+	epochs map[string]int
 	// Certified: the certificate that the group needs is there.
 	Certified bool
 	Now       time.Time
-	// heldBack: a part of what is wanted is held back in this pass.
-	heldBack bool
 }
 
 // Decision is what a pass does.
@@ -40,33 +47,34 @@ type Decision struct {
 }
 
 // Plan is what leads from the world to the group that is wanted, one step
-// nearer.
+// nearer. The shards are planned each for itself: one that is in trouble does not
+// keep the others waiting.
 func Plan(w World) Decision {
 	if w.Group.Spec.Deleting && w.mayRemove() {
 		return Decision{Steps: w.remove()}
 	}
-	members := w.members()
-	if len(members) == 0 {
-		return Decision{}
+	t := &total{World: w, ready: true, caughtUp: true}
+	for _, s := range w.shards() {
+		t.decide(s)
 	}
-	r := w.decide(members)
-	if w.Memory == nil {
-		r.ask = append(r.ask, w.shrinking()...)
-	}
-	if len(r.ask) > 0 {
-		return Decision{Ask: r.ask}
-	}
-	if r.undecided {
-		return Decision{Wait: step.AskAgain}
+	if ask := w.shrinking(); w.Memory == nil && len(ask) > 0 {
+		return Decision{Ask: append(t.Ask, ask...)}
 	}
 	refusal, wait := step.Shrink(w.Members, w.Memory)
-	w.heldBack = wait || len(refusal) > 0
-	d := w.converge(members, r)
-	d.Steps = append(d.Steps, refusal...)
-	if wait {
-		d.Wait = nodespec.Sooner(d.Wait, step.AskAgain)
+	t.ready = t.ready && !wait && len(refusal) == 0
+	for i := range t.decided {
+		t.converge(&t.decided[i])
 	}
-	return d
+	if len(t.parts) == 0 {
+		return t.Decision
+	}
+	t.leave()
+	t.status()
+	t.Steps = append(t.Steps, refusal...)
+	if wait {
+		t.Wait = nodespec.Sooner(t.Wait, step.AskAgain)
+	}
+	return t.Decision
 }
 
 // shrinking are the nodes whose data has to fit into less memory.
@@ -90,7 +98,7 @@ func (w World) members() []*member {
 	return members
 }
 
-// pass collects what one pass does.
+// pass collects what one pass does for a shard.
 type pass struct {
 	World
 	roles
@@ -113,17 +121,18 @@ type pass struct {
 
 func (p *pass) add(steps ...step.Step) { p.Steps = append(p.Steps, steps...) }
 
-func (p *pass) event(message string) {
-	p.add(step.RecordEvent{
-		Region: p.Group.Region, SourceType: resource.SourceReplicationGroup,
-		SourceID: p.Group.ID, Message: message,
-	})
+func (p *pass) event(message string) { p.add(groupEvent(p.Group, message)) }
+
+func groupEvent(g *resource.ReplicationGroup, message string) step.Step {
+	return step.RecordEvent{
+		Region: g.Region, SourceType: resource.SourceReplicationGroup, SourceID: g.ID, Message: message,
+	}
 }
 
-// converge makes, changes and restarts nodes, and says in the statuses how far
-// that is. The source comes first, so that there is something to replicate from.
-func (w World) converge(members []*member, r roles) Decision {
-	p := &pass{World: w, roles: r, ready: w.Group.Spec.Handover == nil && !w.heldBack, caughtUp: true}
+// converge makes, changes and restarts nodes. The source comes first, so that there
+// is something to replicate from.
+func (w World) converge(members []*member, r roles) *pass {
+	p := &pass{World: w, roles: r, ready: w.Group.Spec.Handover == nil, caughtUp: true}
 	p.Wait = r.again
 	p.takeOver()
 	p.member(r.source)
@@ -132,9 +141,7 @@ func (w World) converge(members []*member, r roles) Decision {
 			p.member(m)
 		}
 	}
-	p.leave()
-	p.status()
-	return p.Decision
+	return p
 }
 
 // member plans one member.
@@ -145,6 +152,7 @@ func (p *pass) member(m *member) {
 	if m != p.source {
 		want.ReplicaOf = p.source.key()
 	}
+	want.Cluster = p.place(m)
 	want.HoldWrites = m == p.source && p.hold
 	want.Watched = m == p.source && m == p.primary && p.Group.Spec.AutomaticFailover
 	switch {
@@ -163,7 +171,7 @@ func (p *pass) member(m *member) {
 			restart = false
 		}
 		if m == p.source && p.orphaned && (restart || m != p.lost) {
-			p.event(fmt.Sprintf("No node of replication group %s is left with its data: node %s starts empty", p.Group.ID, m.id()))
+			p.event(fmt.Sprintf("No node of %s is left with its data: node %s starts empty", p.name(), m.id()))
 		}
 		o.Spec = nodespec.Next(m.node, want, restart)
 		o.Linked = p.linked(m)
@@ -193,52 +201,9 @@ func (p *pass) linked(m *member) bool {
 		return false
 	}
 	if m == p.source {
-		return s.Role == rolePrimary
+		return s.Role == rolePrimary && (s.LinkUp || p.shard == nil)
 	}
 	return s.Role == roleReplica && s.LinkUp
-}
-
-// leave removes the clusters that were taken out of the group.
-func (p *pass) leave() {
-	for _, c := range p.Leaving {
-		steps, left := c.Vacate(c.NodeIDs())
-		p.add(steps...)
-		if left == 0 {
-			p.add(c.Remove()...)
-		}
-		p.ready = p.ready && left == 0
-	}
-}
-
-// status says what the group is like.
-func (p *pass) status() {
-	g := p.Group
-	s := g.Status
-	var messages []string
-	s.Failure = p.failure
-	s.Primary = p.primary.id()
-	s.FailoverFrom, s.HandoverSince = p.failoverFrom, p.holdSince
-	if p.ready {
-		s.ObservedGeneration = g.Generation
-		if s.Available == nil {
-			s.Available = &p.Now
-			messages = append(messages, "Replication group "+g.ID+" created")
-		}
-		if s.AutomaticFailover != g.Spec.AutomaticFailover {
-			s.AutomaticFailover = g.Spec.AutomaticFailover
-			messages = append(messages, fmt.Sprintf("Automatic failover has been turned %s for replication group %s", onOff(s.AutomaticFailover), g.ID))
-		}
-	}
-	if changes := diffStatus(g.Status, s); len(changes) > 0 {
-		p.add(step.ChangeGroupStatus{Key: key(g), Status: s, Changes: changes})
-	}
-	if p.caughtUp && g.Spec.Auth.Change != "" {
-		p.add(step.FinishAuth{Key: key(g)})
-		messages = append(messages, "Authentication token of replication group "+g.ID+" has been changed")
-	}
-	for _, m := range messages {
-		p.event(m)
-	}
 }
 
 // takeOver tells of a failover once the node of the new primary says itself that
@@ -250,7 +215,7 @@ func (p *pass) takeOver() {
 	}
 	h := p.Group.Spec.Handover
 	if h != nil && p.failoverFrom == "" && (p.gaveUp || h.From != p.primary.id()) {
-		p.add(step.FinishHandover{Key: key(p.Group)})
+		p.add(step.FinishHandover{Key: key(p.Group), Shard: p.shardID()})
 		p.event(fmt.Sprintf("Failover from primary node %s did not take place: no replica was ready to take over", h.From))
 	}
 	n := p.primary.node
@@ -262,39 +227,10 @@ func (p *pass) takeOver() {
 	p.add(p.primary.Event(message))
 	p.event(message)
 	if h != nil && h.From == p.failoverFrom {
-		p.add(step.FinishHandover{Key: key(p.Group)})
+		p.add(step.FinishHandover{Key: key(p.Group), Shard: p.shardID()})
 		if h.Test {
 			p.replaced = p.failoverFrom
 		}
 	}
 	p.failoverFrom = ""
-}
-
-func onOff(on bool) string {
-	if on {
-		return "on"
-	}
-	return "off"
-}
-
-func key(g *resource.ReplicationGroup) string { return g.Region + "/" + g.ID }
-
-// diffStatus names what differs between two statuses of a group. Two statuses
-// without differences are equal.
-func diffStatus(a, b resource.ReplicationGroupStatus) []string {
-	var d []string
-	add := func(differs bool, format string, args ...any) {
-		if differs {
-			d = append(d, fmt.Sprintf(format, args...))
-		}
-	}
-	add(a.Primary != b.Primary, "primary %s", b.Primary)
-	add(a.FailoverFrom != b.FailoverFrom, "failover from %q", b.FailoverFrom)
-	add((a.HandoverSince == nil) != (b.HandoverSince == nil) || a.HandoverSince != nil && !a.HandoverSince.Equal(*b.HandoverSince),
-		"handover %s", onOff(b.HandoverSince != nil))
-	add(a.AutomaticFailover != b.AutomaticFailover, "automatic failover %s", onOff(b.AutomaticFailover))
-	add(a.Failure != b.Failure, "failure %q", b.Failure)
-	add(a.ObservedGeneration != b.ObservedGeneration, "observed generation %d", b.ObservedGeneration)
-	add((a.Available == nil) != (b.Available == nil), "available")
-	return d
 }

@@ -48,8 +48,9 @@ func (w World) remove() []step.Step {
 		return plan
 	}
 	plan = append(plan, final...)
-	plan = append(plan, step.Release(g.Region, vpc, g.Spec.PrimaryEndpoint)...)
-	plan = append(plan, step.Release(g.Region, vpc, g.Spec.ReaderEndpoint)...)
+	for _, e := range g.Spec.Endpoints() {
+		plan = append(plan, step.Release(g.Region, vpc, e)...)
+	}
 	return append(plan,
 		step.RemoveCertificate{Key: g.Region + "/" + g.UID},
 		step.RemoveGroup{Key: key(g)},

@@ -182,16 +182,27 @@ func (s FinishAuth) apply(tx *store.Tx, c *commit) {
 }
 
 // FinishHandover records that there is nothing left to do of a planned change of
-// the primary.
-type FinishHandover struct{ Key string }
+// the primary: that of a shard, or of a group without cluster mode.
+type FinishHandover struct{ Key, Shard string }
 
-func (s FinishHandover) String() string { return "group " + s.Key + ": handover is over" }
+func (s FinishHandover) String() string {
+	if s.Shard != "" {
+		return "group " + s.Key + ": handover of shard " + s.Shard + " is over"
+	}
+	return "group " + s.Key + ": handover is over"
+}
 
 func (s FinishHandover) apply(tx *store.Tx, _ *commit) {
-	if g, ok := resource.ReplicationGroups.Get(tx, s.Key); ok {
-		g.Spec.Handover = nil
-		resource.ReplicationGroups.Put(tx, s.Key, g)
+	g, ok := resource.ReplicationGroups.Get(tx, s.Key)
+	if !ok {
+		return
 	}
+	if sh := g.Spec.Shard(s.Shard); sh != nil {
+		sh.Handover = nil
+	} else {
+		g.Spec.Handover = nil
+	}
+	resource.ReplicationGroups.Put(tx, s.Key, g)
 }
 
 // RemoveGroup removes the record of a replication group.

@@ -79,6 +79,9 @@ func (s *session) Close() error { return s.c.Close() }
 // would not have too; a signal ends memcached at once.
 func (s *session) Shutdown(context.Context) error { return errors.ErrUnsupported }
 
+// Hold implements engine.Session. Memcached has no replicas to wait for.
+func (s *session) Hold(ctx context.Context) (engine.State, error) { return s.Observe(ctx) }
+
 // SetPace implements engine.Session. Memcached has only one.
 func (s *session) SetPace(context.Context, engine.Pace) error { return nil }
 

@@ -38,6 +38,9 @@ func (Driver) Launch(b engine.Binary, n *runtime.Node, p engine.Place) (engine.L
 		return engine.Launch{}, err
 	}
 	l := engine.Launch{Args: []string{"-"}, Stdin: []byte(text)}
+	if n.Cluster != nil {
+		l.Local = map[string][]byte{nodesFile: firstNodes(n.Cluster)}
+	}
 	if p.Certificate != (engine.Certificate{}) {
 		l.Files = [][]byte{
 			[]byte(p.Certificate.ChainPEM), []byte(p.Certificate.KeyPEM.Reveal()), []byte(p.Certificate.CAPEM),
@@ -108,7 +111,7 @@ func Config(b engine.Binary, n *runtime.Node, p engine.Place) (string, error) {
 	if err := replicationConfig(&c, b, n, p); err != nil {
 		return "", err
 	}
-	us, err := users(n.Auth)
+	us, err := users(n)
 	if err != nil {
 		return "", err
 	}
@@ -154,7 +157,7 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 		c.set("replica-announce-port", strconv.Itoa(n.Advertised.Port))
 	}
 	if !b.Capabilities.TLS {
-		if n.Primary != nil {
+		if n.Primary != nil || n.Cluster != nil {
 			return fmt.Errorf("valkey: %s is built without TLS and cannot replicate", b.Path)
 		}
 		c.bind(n.Direct.Address)
@@ -179,7 +182,10 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 	c.set("tls-auth-clients", "yes")
 	c.set("tls-replication", "yes")
 	c.set("tls-cluster", "yes")
-	if n.Primary != nil {
+	switch {
+	case n.Cluster != nil:
+		clusterConfig(c, n)
+	case n.Primary != nil:
 		c.set("replicaof", n.Primary.Address, strconv.Itoa(n.Primary.Port))
 	}
 	return nil

@@ -121,7 +121,7 @@ func TestUsers(t *testing.T) {
 		{"a token or none", runtime.Auth{Digests: []string{digest}, Login: login}, "reset on #" + digest + " #" + login.SHA256() + " ~*"},
 		{"nobody", runtime.Auth{}, "reset on ~*"},
 	} {
-		us, err := users(c.auth)
+		us, err := users(&runtime.Node{Auth: c.auth})
 		if err != nil || us[0].name != "default" {
 			t.Fatalf("%s: %v %v", c.name, us, err)
 		}

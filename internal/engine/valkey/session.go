@@ -22,6 +22,8 @@ type session struct {
 	held bool
 	// direct is where it listens for clients; nil before the first Converge.
 	direct *core.Endpoint
+	// place is in a cluster of shards; its want is nil elsewhere.
+	place membership
 	// auth and settings are what is in force, nil before the first Converge.
 	auth     *runtime.Auth
 	settings map[string]string
@@ -65,15 +67,18 @@ func (s *session) Shutdown(ctx context.Context) error {
 // Converge implements engine.Session. The role comes first, since a promotion is
 // what somebody waits for.
 func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, []string, error) {
-	state, err := s.setRole(ctx, n.Primary)
+	state, err := s.takePlace(ctx, n)
 	if err != nil {
 		return engine.State{}, nil, busy(err)
 	}
-	if err := s.holdWrites(ctx, n.HoldWrites && n.Primary == nil); err != nil {
-		return engine.State{}, nil, busy(err)
+	// Whoever is to make way, and has not yet, goes on holding.
+	if hold := n.HoldWrites && n.Primary == nil; hold || n.Primary == nil || state.Role == "slave" {
+		if err := s.holdWrites(ctx, hold); err != nil {
+			return engine.State{}, nil, busy(err)
+		}
 	}
 	if s.auth == nil || !equalAuth(*s.auth, n.Auth) {
-		us, err := users(n.Auth)
+		us, err := users(n)
 		if err != nil {
 			return engine.State{}, nil, err
 		}
@@ -121,6 +126,18 @@ func equalAuth(a, b runtime.Auth) bool {
 	return a.Login.Equal(b.Login) && a.Admin.Equal(b.Admin) && a.Replication.Equal(b.Replication)
 }
 
+// takePlace gives the engine its role, in its cluster if it is to have one. Of the
+// latter it gets as much as the others let it have so far.
+func (s *session) takePlace(ctx context.Context, n *runtime.Node) (engine.State, error) {
+	if n.Cluster == nil {
+		return s.setRole(ctx, n.Primary)
+	}
+	if err := s.join(ctx, n.Cluster); err != nil {
+		return engine.State{}, err
+	}
+	return s.observe(ctx)
+}
+
 // setRole makes the engine a primary, or a replica of primary, and reads back
 // that it is.
 func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.State, error) {
@@ -150,6 +167,18 @@ func (s *session) holdWrites(ctx context.Context, hold bool) error {
 	if s.held == hold {
 		return nil
 	}
+	return s.setHold(ctx, hold)
+}
+
+// Hold implements engine.Session.
+func (s *session) Hold(ctx context.Context) (engine.State, error) {
+	if err := s.setHold(ctx, true); err != nil {
+		return engine.State{}, busy(err)
+	}
+	return s.Observe(ctx)
+}
+
+func (s *session) setHold(ctx context.Context, hold bool) error {
 	cmd := []string{"CLIENT", "UNPAUSE"}
 	if hold {
 		cmd = []string{"CLIENT", "PAUSE", strconv.FormatInt(runtime.HoldLimit.Milliseconds(), 10), "WRITE"}
@@ -175,15 +204,25 @@ func (s *session) Observe(ctx context.Context) (engine.State, error) {
 }
 
 func (s *session) observe(ctx context.Context) (engine.State, error) {
-	r, err := s.conn.do(ctx, "INFO", "clients", "memory", "replication")
+	cmds := [][]string{{"INFO", "clients", "memory", "replication"}}
+	if s.place.want != nil {
+		cmds = append(cmds, []string{"CLUSTER", "INFO"})
+	}
+	replies, err := s.conn.pipeline(ctx, cmds...)
+	for _, r := range replies {
+		err = errors.Join(err, r.failure())
+	}
 	if err != nil {
 		return engine.State{}, fmt.Errorf("valkey: ask for the state: %w", err)
 	}
-	state := parseState(r.text)
+	state := parseState(replies[0].text)
 	if s.direct != nil {
 		state.Direct = *s.direct
 	}
-	return state, nil
+	if s.place.want != nil {
+		err = s.observeCluster(ctx, &state, replies[1].text)
+	}
+	return state, err
 }
 
 // rates are those of an engine's own chores, per second. Idle is a tenth of what

@@ -64,7 +64,8 @@ type user struct {
 }
 
 // users are all but the administrator, who is made at the start and stays.
-func users(a runtime.Auth) ([]user, error) {
+func users(n *runtime.Node) ([]user, error) {
+	a := n.Auth
 	customer := user{name: customerUser, noPassword: a.NoPassword, rights: customerRights()}
 	if !a.NoPassword {
 		customer.digests = slices.Clone(a.Digests)
@@ -77,7 +78,11 @@ func users(a runtime.Auth) ([]user, error) {
 			return nil, errors.New("valkey: a password digest is not a SHA-256 in hexadecimal")
 		}
 	}
-	return []user{customer, replication(a.Replication)}, nil
+	peer := replication(a.Replication)
+	if n.Cluster != nil {
+		peer.rights = append(peer.rights, movingRights...)
+	}
+	return []user{customer, peer}, nil
 }
 
 func administrator(password core.Secret) user {
@@ -90,6 +95,10 @@ func replication(password core.Secret) user {
 		rights: []string{"resetkeys", "resetchannels", "-@all", "+psync", "+replconf", "+ping"},
 	}
 }
+
+// movingRights are what the replication user needs besides for one engine to hand
+// keys on to another.
+var movingRights = []string{"~*", "+select", "+restore-asking"}
 
 // rules make the user what it is whatever it was, in one step: `reset` is part
 // of the same command, and connections that are logged in stay so.

@@ -36,9 +36,13 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		if err != nil {
 			return n.sessionFailed(err)
 		}
-		n.state, n.refused, n.done = state, refused, true
+		n.state, n.refused, n.done = state, refused, !state.Unsettled
 		if err := n.confirm(ctx, want); err != nil {
 			return n.sessionFailed(err)
+		}
+		if n.joining() {
+			n.report(n.phase())
+			return joinPause
 		}
 		n.serve(want, version)
 		n.planLook(want)
@@ -62,6 +66,8 @@ func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
 	var wait time.Duration
 	switch {
+	case want.Cluster != nil:
+		wait = n.awaitHeld(ctx, want)
 	case n.state.Role == "" || follows || n.abdicates(want):
 	case want.Primary == nil:
 		wait = n.awaitAbdication(ctx, want)
@@ -146,7 +152,7 @@ func (n *node) keep() {
 
 // complete notes that everything is in force once the network has it too.
 func (n *node) complete(want *runtime.Node) {
-	if n.rec.Generation == want.Generation {
+	if n.rec.Generation == want.Generation || n.state.Unsettled {
 		return
 	}
 	if reached, trouble := n.rt.net.reached(n.served, n.id); !reached || trouble != "" {
@@ -171,7 +177,7 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 	if err := n.session.SetPace(ctx, n.paced); err != nil {
 		return err
 	}
-	if replica := want.Primary != nil; state.Role != "" && replica != (state.Role == "slave") {
+	if replica := want.Primary != nil; state.Unsettled || state.Role != "" && replica != (state.Role == "slave") {
 		n.done = false // somebody has changed it
 	}
 	if n.looks++; n.looks%logInterval == 0 {
@@ -236,7 +242,7 @@ func (n *node) pace() engine.Pace {
 // planLook sets the time of the next look: soon while a replica catches up,
 // since its group waits for that.
 func (n *node) planLook(want *runtime.Node) {
-	if want.Primary == nil || n.state.LinkUp {
+	if !n.state.Unsettled && (want.Primary == nil && want.Cluster == nil || n.state.LinkUp) {
 		n.lookWait = 0
 		now := n.rt.cfg.Clock.Now()
 		// Not the truncated time itself: that follows the wall clock when it jumps.
@@ -244,8 +250,14 @@ func (n *node) planLook(want *runtime.Node) {
 		return
 	}
 	n.hasten()
-	n.rt.hasten(want.Network, *want.Primary)
-	n.lookWait = min(max(2*n.lookWait, 2*time.Millisecond), healthInterval)
+	if want.Primary != nil {
+		n.rt.hasten(want.Network, *want.Primary)
+	}
+	most := healthInterval
+	if want.Cluster != nil {
+		most = healthSlot
+	}
+	n.lookWait = min(max(2*n.lookWait, 2*time.Millisecond), most)
 	n.lookAt = n.rt.cfg.Clock.Now().Add(n.lookWait)
 }
 

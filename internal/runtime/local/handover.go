@@ -65,3 +65,68 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 	}
 	return min(left, time.Millisecond)
 }
+
+// In a cluster of shards an engine that has slots becomes a replica when its heir
+// takes them over, not before. There the order is
+//
+//	old: takes writes -------- holds them --------------------> replica of new
+//	new: replica of old ------ has all that old has --> primary
+//
+// which is also what is found again if Larder ends in between.
+
+// awaitHeld gives how long a replica that becomes the primary of its shard shall
+// still wait for the one that it takes over from.
+func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration {
+	if want.Primary != nil || !n.rec.Ready {
+		return 0
+	}
+	state, err := n.session.Observe(ctx)
+	if err != nil || state.Role != "slave" {
+		return 0 // Converge meets the error again
+	}
+	old := n.rt.byReplication(want.Network, state.Primary)
+	if old == nil || old == n {
+		return 0
+	}
+	if rep, _ := n.rt.reports.get(old.id); rep.PID == 0 {
+		return 0 // it ended
+	}
+	now := n.rt.cfg.Clock.Now()
+	if n.waitFrom.IsZero() {
+		n.waitFrom = now
+	}
+	left := n.waitFrom.Add(primaryPatience).Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	last, err := old.hold(ctx)
+	if err != nil || last.Role != "master" {
+		return 0 // it ends, or has lost its slots already
+	}
+	if state, err = n.session.Observe(ctx); err != nil || state.Offset >= last.Offset {
+		return 0
+	}
+	return min(left, time.Millisecond)
+}
+
+const (
+	// joinPause is the wait before an engine looks again for its place in its
+	// cluster, joinPatience how long clients are kept from one that has not found
+	// it: what such an engine tells them is wrong.
+	joinPause    = 5 * time.Millisecond
+	joinPatience = 3 * time.Second
+)
+
+// joining reports whether a new process shall not be in service yet.
+func (n *node) joining() bool {
+	if !n.state.Unsettled || n.rec.Ready {
+		return false
+	}
+	now := n.rt.cfg.Clock.Now()
+	if n.joinFrom.IsZero() {
+		n.joinFrom = now
+	}
+	return now.Sub(n.joinFrom) < joinPatience
+}

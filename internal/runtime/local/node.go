@@ -75,6 +75,7 @@ type node struct {
 	retryAt  time.Time     // not before this is anything tried again
 	lookAt   time.Time     // when the engine is next asked how it is
 	waitFrom time.Time     // since when a replica waits for its primary
+	joinFrom time.Time     // since when the process looks for its place in its cluster
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
@@ -86,6 +87,7 @@ type node struct {
 // question asks for the engine's state at once.
 type question struct {
 	ctx    context.Context
+	hold   bool // writes shall wait first
 	answer chan<- answer
 }
 
@@ -132,9 +134,20 @@ func (n *node) hasten() { n.hurried.Store(n.rt.cfg.Clock.Now().UnixNano()) }
 
 // observe has the engine asked by the node's goroutine.
 func (n *node) observe(ctx context.Context) (engine.State, error) {
+	return n.put(question{ctx: ctx})
+}
+
+// hold is observe after writes were made to wait.
+func (n *node) hold(ctx context.Context) (engine.State, error) {
+	return n.put(question{ctx: ctx, hold: true})
+}
+
+func (n *node) put(q question) (engine.State, error) {
 	ch := make(chan answer, 1)
+	ctx := q.ctx
+	q.answer = ch
 	select {
-	case n.questions <- question{ctx, ch}:
+	case n.questions <- q:
 	case <-ctx.Done():
 		return engine.State{}, ctx.Err()
 	case <-n.rt.ctx.Done():
@@ -201,7 +214,11 @@ func (n *node) reply(q question) {
 		q.answer <- answer{err: fmt.Errorf("local: node %s does not answer", n.id)}
 		return
 	}
-	state, err := n.session.Observe(q.ctx)
+	ask := n.session.Observe
+	if q.hold {
+		ask = n.session.Hold
+	}
+	state, err := ask(q.ctx)
 	if err != nil && !errors.Is(err, engine.ErrBusy) {
 		n.hangUp()
 	}
@@ -218,6 +235,7 @@ func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
 	if want != nil && want != n.seen {
 		n.seen, n.done, n.refused = want, false, nil
 		n.failures, n.retryAt, n.waitFrom, n.lookWait = 0, time.Time{}, time.Time{}, 0
+		n.joinFrom = time.Time{}
 		n.driver = drivers[want.Engine]
 	}
 	switch {

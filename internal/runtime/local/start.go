@@ -59,7 +59,8 @@ func (n *node) start(want *runtime.Node, version int64) time.Duration {
 // awaitPrimary gives how long a replica shall still wait; whatever ends the
 // wait earlier wakes the node.
 func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
-	if want.Primary == nil || n.rt.primaryReady(want.Network, *want.Primary) {
+	// In a cluster of shards they all start at once, and find each other.
+	if want.Primary == nil || want.Cluster != nil || n.rt.primaryReady(want.Network, *want.Primary) {
 		n.waitFrom = time.Time{}
 		return 0
 	}
@@ -104,6 +105,11 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 	if err := os.Remove(n.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	for name, content := range l.Local {
+		if err := os.WriteFile(filepath.Join(n.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
 	log := filepath.Join(n.dir, logFile)
 	n.logFrom = fileSize(log)
 	p, g, err := spawn(command{
@@ -129,7 +135,7 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 		p.release()
 		return err
 	}
-	n.proc, n.rec, n.syncing = p, rec, true
+	n.proc, n.rec, n.syncing, n.joinFrom = p, rec, true, time.Time{}
 	n.hasten()
 	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)

@@ -1,0 +1,187 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/engine"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// membership is what a session remembers of its node's place in a cluster.
+type membership struct {
+	want *runtime.Cluster
+	// settled: the engine has its place.
+	settled bool
+	// empty: it follows nobody and has no slots.
+	empty bool
+	// serving: it was found to serve, and knows the longer timeout.
+	serving bool
+}
+
+// view asks the engine what it knows of its cluster.
+func (s *session) view(ctx context.Context) (clusterView, error) {
+	r, err := s.conn.do(ctx, "CLUSTER", "NODES")
+	if err != nil {
+		return clusterView{}, fmt.Errorf("valkey: ask for the nodes: %w", err)
+	}
+	return parseNodes(r.text)
+}
+
+// join brings the engine one step nearer to its place in its cluster: the nodes that it
+// knows, its role, its slots. What others have to do first is waited for, by
+// trying again.
+func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
+	s.place.want, s.place.settled = c, false
+	v, err := s.view(ctx)
+	if err != nil {
+		return err
+	}
+	if v.self.id != c.Self.ID {
+		return fmt.Errorf("valkey: the engine is node %s of its cluster, not %s", v.self.id, c.Self.ID)
+	}
+	if err := s.attempt(ctx, introductions(v, c)); err != nil {
+		return err
+	}
+	steps := takeRole(v, c)
+	if err := s.attempt(ctx, steps); err != nil {
+		return err
+	}
+	if len(steps) > 0 {
+		if v, err = s.view(ctx); err != nil {
+			return err
+		}
+	}
+	s.place.empty = v.self.primary == "" && len(v.self.slots) == 0
+	s.place.settled = len(introductions(v, c)) == 0 && len(takeRole(v, c)) == 0 && inPlace(v, c)
+	return nil
+}
+
+// attempt makes changes that the engine may refuse as long as the others are not
+// ready for them.
+func (s *session) attempt(ctx context.Context, cmds [][]string) error {
+	if len(cmds) == 0 {
+		return nil
+	}
+	replies, err := s.conn.pipeline(ctx, cmds...)
+	if err != nil {
+		return fmt.Errorf("valkey: change the cluster: %w", err)
+	}
+	for _, r := range replies {
+		if err := busy(r.failure()); err != nil && !errors.As(err, new(refusal)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// introductions are the commands that make the engine know the nodes that there are,
+// and no others.
+func introductions(v clusterView, c *runtime.Cluster) (cmds [][]string) {
+	peers := map[string]bool{}
+	for _, p := range c.Peers {
+		peers[p.ID] = true
+		if k := v.nodes[p.ID]; k == nil || k.handshake {
+			cmds = append(cmds, []string{"CLUSTER", "MEET", p.Address, strconv.Itoa(p.Port), strconv.Itoa(p.Bus)})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.nodes)) {
+		if k := v.nodes[id]; !k.myself && !k.handshake && !peers[id] && v.self.primary != id {
+			cmds = append(cmds, []string{"CLUSTER", "FORGET", id})
+		}
+	}
+	return cmds
+}
+
+// takeRole are the commands that give the engine its role and slots, as far as it is
+// for the engine itself to take them: one that has slots becomes a replica
+// when its heir takes them over.
+func takeRole(v clusterView, c *runtime.Cluster) (cmds [][]string) {
+	self := v.self
+	switch {
+	case c.Primary != "" && self.primary != c.Primary && len(self.slots) == 0:
+		return [][]string{{"CLUSTER", "REPLICATE", c.Primary}}
+	case c.Primary != "":
+		return nil
+	case self.primary != "":
+		return [][]string{{"CLUSTER", "FAILOVER", "TAKEOVER"}}
+	}
+	// Slots that a lost member of the same shard had are this one's to take.
+	var seized core.Slots
+	for _, p := range c.Peers {
+		if k := v.nodes[p.ID]; k != nil && p.SameShard {
+			seized = seized.With(k.slots.Shared(c.Slots))
+		}
+	}
+	if len(seized) > 0 {
+		cmds = append(cmds, append([]string{"CLUSTER", "DELSLOTSRANGE"}, ranges(seized)...))
+	}
+	if free := c.Slots.Without(v.taken()).With(seized); len(free) > 0 {
+		cmds = append(cmds, append([]string{"CLUSTER", "ADDSLOTSRANGE"}, ranges(free)...))
+	}
+	if len(seized) > 0 {
+		cmds = append(cmds, []string{"CLUSTER", "BUMPEPOCH"})
+	}
+	return cmds
+}
+
+func ranges(s core.Slots) (words []string) {
+	for _, r := range s {
+		words = append(words, strconv.Itoa(r.First), strconv.Itoa(r.Last))
+	}
+	return words
+}
+
+// inPlace reports whether nothing is left that others have to do: the engine has its
+// role, and knows of every node that answers where clients find it. It knows
+// the port for peers first, and would send clients there.
+func inPlace(v clusterView, c *runtime.Cluster) bool {
+	if v.self.primary != c.Primary {
+		return false
+	}
+	for _, p := range c.Peers {
+		if k := v.nodes[p.ID]; k.connected && !k.failing && k.port != p.Port {
+			return false
+		}
+	}
+	return true
+}
+
+// observeCluster completes a state by what the engine says of its cluster, and has
+// it be patient with others once it serves.
+func (s *session) observeCluster(ctx context.Context, state *engine.State, info string) error {
+	ok, known := false, 0
+	for line := range strings.SplitSeq(info, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "cluster_state":
+			ok = value == "ok"
+		case "cluster_known_nodes":
+			known = int(number(value))
+		}
+	}
+	p := &s.place
+	state.Unsettled = !p.settled || known != len(p.want.Peers)+1
+	switch {
+	case state.Role != "master":
+	case p.want.Primary != "" && p.empty:
+		// It waits for the primary that it is to follow, and holds nothing.
+		state.Role = "slave"
+	default:
+		state.LinkUp = ok
+	}
+	if p.serving || !ok || state.Unsettled {
+		return nil
+	}
+	if _, err := s.conn.do(ctx, "CONFIG", "SET", "cluster-node-timeout", servingTimeout); err != nil {
+		return fmt.Errorf("valkey: set the timeout of nodes: %w", err)
+	}
+	p.serving = true
+	return nil
+}

@@ -1,0 +1,50 @@
+package valkey
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+const (
+	// nodesFile is where an engine keeps what it knows of its cluster, in the
+	// directory that it runs in.
+	nodesFile = "nodes.conf"
+	// A node that does not answer for as long as this is suspected. It decides
+	// nothing here, as Larder replaces primaries, but an engine also waits for so long
+	// before it serves in a cluster that it has just come to know; so it begins with
+	// the shorter time, and gets the longer one, which a busy host does not
+	// exceed, once it serves.
+	joiningTimeout = "500"
+	servingTimeout = "15000"
+)
+
+// clusterConfig is what a node of a cluster of shards has beyond others. The engine
+// tells clients the plain port, whatever they connect with: they all come by the
+// unix socket. Peers use the port for TLS.
+func clusterConfig(c *config, n *runtime.Node) {
+	self := n.Cluster.Self
+	c.set("cluster-enabled", "yes")
+	c.set("cluster-config-file", nodesFile)
+	c.set("cluster-port", strconv.Itoa(self.Bus))
+	c.set("cluster-announce-ip", self.Address)
+	c.set("cluster-announce-port", strconv.Itoa(self.Port))
+	c.set("cluster-announce-tls-port", strconv.Itoa(n.Replication.Port))
+	c.set("cluster-announce-bus-port", strconv.Itoa(self.Bus))
+	if n.Cluster.Hostname != "" {
+		c.set("cluster-announce-hostname", n.Cluster.Hostname)
+		c.set("cluster-preferred-endpoint-type", "hostname")
+	}
+	c.set("cluster-node-timeout", joiningTimeout)
+	// Who is primary, and where replicas belong, is for Larder to say.
+	c.set("cluster-replica-no-failover", "yes")
+	c.set("cluster-allow-replica-migration", "no")
+}
+
+// firstNodes is what an engine knows of its cluster when it starts: its own name.
+// All else it is told, since what it knew before it ended may be out of date.
+func firstNodes(c *runtime.Cluster) []byte {
+	return fmt.Appendf(nil, "%s :0@0 myself,master - 0 0 %d connected\nvars currentEpoch %d lastVoteEpoch 0\n",
+		c.Self.ID, c.Epoch, c.Epoch)
+}

@@ -1,0 +1,68 @@
+package resource
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+)
+
+// Shard is a part of a group in cluster mode: a primary and its replicas, which
+// hold the keys of some slots. The API calls it a node group.
+type Shard struct {
+	// ID is "0001" and up, or what the user chose.
+	ID string
+	// Slots are those that the shard serves, or takes over when it is made.
+	Slots core.Slots
+	// Members are cache cluster ids in order of creation; Members[0] is the first
+	// primary.
+	Members []string
+	// Handover asks for another primary, as in ReplicationGroupSpec.
+	Handover *Handover
+}
+
+// ShardStatus is what the controller has seen and decided of a shard; its fields
+// are those of ReplicationGroupStatus.
+type ShardStatus struct {
+	ID            string
+	Primary       string
+	FailoverFrom  string
+	HandoverSince *time.Time
+}
+
+// Shard is the shard with an id; nil if there is none.
+func (s *ReplicationGroupSpec) Shard(id string) *Shard {
+	i := slices.IndexFunc(s.Shards, func(sh Shard) bool { return sh.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.Shards[i]
+}
+
+// ShardOf is the shard that a member belongs to; nil if there is none.
+func (s *ReplicationGroupSpec) ShardOf(member string) *Shard {
+	i := slices.IndexFunc(s.Shards, func(sh Shard) bool { return slices.Contains(sh.Members, member) })
+	if i < 0 {
+		return nil
+	}
+	return &s.Shards[i]
+}
+
+// Shard is the status of the shard with an id; the zero one if there is none yet.
+func (s *ReplicationGroupStatus) Shard(id string) ShardStatus {
+	for _, sh := range s.Shards {
+		if sh.ID == id {
+			return sh
+		}
+	}
+	return ShardStatus{ID: id}
+}
+
+// EngineID is the name under which the engines of a group in cluster mode know the
+// node of a member, whichever process it is: 40 hexadecimal digits.
+func EngineID(c *CacheCluster, nodeID string) string {
+	sum := sha256.Sum256([]byte(c.UID + "/" + nodeID))
+	return hex.EncodeToString(sum[:20])
+}

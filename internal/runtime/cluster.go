@@ -1,0 +1,33 @@
+package runtime
+
+import "github.com/larder-cache/larder/internal/core"
+
+// Cluster is a node's place in a cluster of shards. Its role is Node.Primary's to
+// say, as elsewhere: a primary serves its shard's slots.
+type Cluster struct {
+	// Self is the node as the others know it.
+	Self ClusterNode
+	// Hostname is what clients are told instead of Self.Address, if anything.
+	Hostname string
+	// Epoch is the configuration epoch that a process begins with, another one for
+	// each node.
+	Epoch int
+	// Slots are those of the node's shard. An engine takes those that nobody has.
+	Slots core.Slots
+	// Peers are all other nodes of the cluster, sorted by ID.
+	Peers []ClusterNode
+	// Primary is the ID of the node to replicate from; empty for a primary.
+	Primary string
+}
+
+// ClusterNode is a node as the engines of a cluster know each other.
+type ClusterNode struct {
+	// ID is 40 hexadecimal digits and stays when the process is replaced.
+	ID string
+	// Address is where clients and peers find the node: Port is the clients', Bus
+	// and the port of Node.Replication the peers'.
+	Address   string
+	Port, Bus int
+	// SameShard: the node is of the same shard as the one whose peer it is.
+	SameShard bool
+}

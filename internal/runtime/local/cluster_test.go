@@ -1,0 +1,167 @@
+package local
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// member makes node number i of a cluster; peers and role are for clustered to add.
+func member(kind string, i int) runtime.Node {
+	n := makeNode(kind)
+	n.Advertised = core.Endpoint{Address: n.Replication.Address, Port: 6379}
+	n.Replication.Port = 61379
+	n.Cluster = &runtime.Cluster{
+		Self:  runtime.ClusterNode{ID: fmt.Sprintf("%040x", i), Address: n.Replication.Address, Port: 6379, Bus: 61380},
+		Epoch: i,
+	}
+	return n
+}
+
+// clustered makes one cluster of nodes; shards[i] is the index of the primary of
+// node i, slots are those of each primary.
+func clustered(nodes []runtime.Node, shards []int, slots map[int]string) {
+	for i := range nodes {
+		c := *nodes[i].Cluster
+		c.Peers, c.Slots, c.Primary = nil, nil, ""
+		nodes[i].Primary = nil
+		if shards[i] != i {
+			nodes[i].Primary = &nodes[shards[i]].Replication
+			c.Primary = nodes[shards[i]].Cluster.Self.ID
+		}
+		if s, ok := slots[shards[i]]; ok {
+			c.Slots, _ = core.ParseSlots(s)
+		}
+		for j := range nodes {
+			if i != j {
+				peer := nodes[j].Cluster.Self
+				peer.SameShard = shards[i] == shards[j]
+				c.Peers = append(c.Peers, peer)
+			}
+		}
+		nodes[i].Cluster = &c
+		nodes[i].Generation++
+	}
+}
+
+// kill ends a node's process as a fault would, and waits until that is known.
+func (r *rig) kill(n runtime.Node) {
+	r.t.Helper()
+	pid := r.settled(n).PID
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+	r.wait(n.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
+}
+
+func serves(rep runtime.Report) bool { return rep.Role == "master" && rep.LinkUp }
+
+// settledAll waits until all nodes have their place and do what it asks for.
+func (r *rig) settledAll(nodes []runtime.Node) {
+	r.t.Helper()
+	for _, n := range nodes {
+		r.settled(n)
+		if n.Primary == nil {
+			r.wait(n.ID, "serving", serves)
+		} else {
+			r.wait(n.ID, "in sync", inSync)
+		}
+	}
+}
+
+// slotsOf is what a node tells clients: "FIRST-LAST ADDRESS:PORT" of each range.
+func (r *rig) slotsOf(n runtime.Node) string {
+	lines := strings.Split(r.client(n, "CLUSTER", "NODES"), "\n")
+	var out []string
+	for _, l := range lines {
+		f := strings.Fields(l)
+		if len(f) > 8 && strings.Contains(f[2], "master") {
+			at, _, _ := strings.Cut(f[1], "@")
+			out = append(out, strings.Join(f[8:], ",")+" "+at)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		began := time.Now()
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0, 0}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		t.Logf("two shards serve after %v", time.Since(began))
+		want := "0-8191 " + nodes[0].Advertised.String() + " 8192-16383 " + nodes[1].Advertised.String()
+		for _, n := range nodes {
+			if got := r.slotsOf(n); got != want {
+				t.Errorf("node %s tells %s, want %s", n.ID, got, want)
+			}
+		}
+		// "a" is in slot 15495, "b" in 3300.
+		if got := r.client(nodes[0], "SET", "a", "1"); got != "-MOVED 15495 "+nodes[1].Advertised.String() {
+			t.Errorf("a key of another shard: %s", got)
+		}
+		if got := r.client(nodes[0], "SET", "b", "1"); got != "+OK" {
+			t.Errorf("a key of its own: %s", got)
+		}
+		t.Run("a replica takes over", func(t *testing.T) {
+			clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
+			r.apply(nodes...)
+			r.settledAll(nodes)
+			if got := r.client(nodes[2], "GET", "b"); got != "$1\r\n1" {
+				t.Errorf("the new primary has %s", got)
+			}
+		})
+		t.Run("a primary is lost and comes back as a replica", func(t *testing.T) {
+			r.kill(nodes[2])
+			clustered(nodes, []int{0, 1, 0, 0}, slots)
+			nodes[2].Incarnation++
+			r.apply(nodes...)
+			r.settledAll(nodes)
+			for _, n := range nodes {
+				eventually(t, "told who is primary", func() bool { return r.slotsOf(n) == want })
+			}
+			if got := r.client(nodes[0], "GET", "b"); got != "$1\r\n1" {
+				t.Errorf("the new primary has %s", got)
+			}
+		})
+		t.Run("a whole shard is lost", func(t *testing.T) {
+			r.kill(nodes[0])
+			r.kill(nodes[2])
+			r.kill(nodes[3])
+			clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
+			for _, i := range []int{0, 2, 3} {
+				nodes[i].Incarnation++
+			}
+			// The others come back only later, so that their slots have to be seized.
+			r.apply(nodes[1], nodes[2])
+			r.settled(nodes[2])
+			r.apply(nodes...)
+			r.settledAll(nodes)
+			if got := r.client(nodes[2], "SET", "b", "2"); got != "+OK" {
+				t.Errorf("after its loss the shard answers %s", got)
+			}
+		})
+		t.Run("a node leaves", func(t *testing.T) {
+			nodes = nodes[:3]
+			clustered(nodes, []int{2, 1, 2}, map[int]string{2: slots[0], 1: slots[1]})
+			r.apply(nodes...)
+			r.settledAll(nodes)
+			for _, n := range nodes {
+				if got := r.client(n, "CLUSTER", "INFO"); !strings.Contains(got, "cluster_known_nodes:3\r") {
+					t.Errorf("node %s: %s", n.ID, got)
+				}
+			}
+		})
+	})
+}
