@@ -130,6 +130,8 @@ func findTarget(r store.Reader, region, to string) (target, bool) {
 	}
 	for _, g := range resource.ReplicationGroups.List(r, region+"/") {
 		switch {
+		case is(g.Spec.ConfigurationEndpoint):
+			return groupTarget(r, g, func(string) bool { return true }), true
 		case is(g.Spec.PrimaryEndpoint):
 			return groupTarget(r, g, func(id string) bool { return id == g.Status.Primary }), true
 		case is(g.Spec.ReaderEndpoint):

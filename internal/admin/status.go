@@ -121,7 +121,8 @@ func (s *Server) groupCache(g *resource.ReplicationGroup, clusters map[string]*r
 	out := Cache{
 		Region: g.Region, ID: g.ID, Kind: "replication-group", Status: s.cfg.GroupStatus(g), Engine: g.Spec.Engine,
 		TLS: tlsText(g.Spec.TLS), Auth: authText(g.Spec.Auth), Notice: g.Status.Failure,
-		Endpoints: endpoints(named{"primary", g.Spec.PrimaryEndpoint}, named{"reader", g.Spec.ReaderEndpoint}),
+		Endpoints: endpoints(named{"primary", g.Spec.PrimaryEndpoint}, named{"reader", g.Spec.ReaderEndpoint},
+			named{"configuration", g.Spec.ConfigurationEndpoint}),
 		Nodes:     []Node{},
 	}
 	if out.Notice == "" && g.Spec.Auth.Optional() {

@@ -163,7 +163,8 @@ func wireNodes(c *resource.CacheCluster, g *resource.ReplicationGroup, told told
 			n.CacheNodeCreateTime = &slot.Created
 			n.Endpoint = told(slot.Endpoint)
 		}
-		if primary := groupPrimary(g); primary != "" && primary != c.ID {
+		// With cluster mode the roles are the engines' to tell.
+		if primary := groupPrimary(g); primary != "" && primary != c.ID && !g.Spec.ClusterMode() {
 			n.SourceCacheNodeId = &primary
 		}
 		out = append(out, n)

@@ -189,6 +189,9 @@ func (s *Service) placeCluster(tx *store.Tx, c *resource.CacheCluster, in *wire.
 	if err != nil {
 		return err
 	}
+	if site.clusterMode {
+		return errClusterModeGroup(c.Spec.ParameterGroup)
+	}
 	zones, err := clusterZones(site.placement, in)
 	if err != nil {
 		return err
@@ -230,13 +233,16 @@ type site struct {
 	allocator
 	placement placement
 	names     dnsNames
+	// clusterMode: the parameter group of what is placed asks for cluster mode.
+	clusterMode bool
 }
 
 // bind checks what a spec refers to, fills in the security groups and returns
 // where the nodes go.
 func (s *Service) bind(tx *store.Tx, region string, spec *resource.CacheClusterSpec, groups []string) (site, error) {
 	version, _ := s.catalog.Lookup(spec.Engine, spec.EngineVersion)
-	if err := s.parameterGroupFor(tx, region, spec.ParameterGroup, version, spec.NodeType); err != nil {
+	clusterMode, err := s.parameterGroupFor(tx, region, spec.ParameterGroup, version, spec.NodeType)
+	if err != nil {
 		return site{}, err
 	}
 	vpc, subnets, err := s.subnetsOf(tx, region, spec.SubnetGroup)
@@ -251,7 +257,9 @@ func (s *Service) bind(tx *store.Tx, region string, spec *resource.CacheClusterS
 	if err != nil {
 		return site{}, err
 	}
-	return s.siteOf(tx, vpc, subnets), nil
+	site := s.siteOf(tx, vpc, subnets)
+	site.clusterMode = clusterMode
+	return site, nil
 }
 
 func (s *Service) siteOf(tx *store.Tx, vpc *resource.VPC, subnets []resource.Subnet) site {

@@ -104,6 +104,8 @@ func leaveGroup(tx *store.Tx, c *resource.CacheCluster) error {
 	switch {
 	case c.Spec.Deleting:
 		return errClusterNotDeletable(c.ID)
+	case g.Spec.ClusterMode():
+		return errClusterModeMember(c.ID, g.ID)
 	case len(members) == 1:
 		return errOnlyMember()
 	case servesGroup(tx, g, c):

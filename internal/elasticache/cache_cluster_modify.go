@@ -8,6 +8,7 @@ import (
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
 	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/parameter"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
 )
@@ -76,8 +77,16 @@ func (s *Service) changeParameterGroup(r store.Reader, c *resource.CacheCluster,
 		return false, nil
 	}
 	version, _ := s.catalog.Lookup(c.Spec.Engine, c.Spec.EngineVersion)
-	if err := s.parameterGroupFor(r, c.Region, strings.ToLower(*name), version, c.Spec.NodeType); err != nil {
+	after, err := s.parameterGroupFor(r, c.Region, strings.ToLower(*name), version, c.Spec.NodeType)
+	if err != nil {
 		return false, err
+	}
+	before, err := s.lookupParameterGroup(r, c.Region, c.Spec.ParameterGroup)
+	if err != nil {
+		return false, err
+	}
+	if after != (before.Values[parameter.ClusterEnabled] == "yes") {
+		return false, errClusterEnabledFixed()
 	}
 	c.Spec.ParameterGroup = strings.ToLower(*name)
 	return true, nil

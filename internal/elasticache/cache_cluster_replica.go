@@ -45,6 +45,9 @@ func (s *Service) placeReplica(tx *store.Tx, c *resource.CacheCluster, in *wire.
 	if _, exists := resource.CacheClusters.Get(tx, key(c.Region, c.ID)); exists {
 		return errClusterExists(c.ID)
 	}
+	if g.Spec.ClusterMode() {
+		return errClusterModeMember(c.ID, g.ID)
+	}
 	if groupStatus(g) != statusAvailable {
 		return errReplicationGroupState("Replication group must be in available state to modify.")
 	}

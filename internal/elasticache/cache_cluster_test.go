@@ -157,7 +157,7 @@ func TestCreateClusterRefusals(t *testing.T) {
 		{"port 0", redis, func(in *request) { in.Port = core.Ptr(0) }, value, "The parameter Port must be between 1 and 65535."},
 		{"no such parameter group", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("nope") }, "CacheParameterGroupNotFound", "CacheParameterGroup not found: nope"},
 		{"other family", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis6.x") }, combination, "Expected a parameter group of family redis7 but found one of family redis6.x"},
-		{"cluster mode", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("sharded") }, combination, "The value sharded of the parameter CacheParameterGroupName is not served by this version of Larder."},
+		{"cluster mode", redis, func(in *request) { in.CacheParameterGroupName = core.Ptr("sharded") }, combination, "The parameter group sharded has cluster mode on, which only a replication group can have."},
 		{"no such subnet group", redis, func(in *request) { in.CacheSubnetGroupName = core.Ptr("nope") }, "CacheSubnetGroupNotFoundFault", "Cache subnet group nope not found."},
 		{"no such security group", redis, func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist."},
 		{"no such zone", redis, func(in *request) { in.PreferredAvailabilityZone = core.Ptr("us-east-1z") }, value, "The availability zone us-east-1z is not valid: the subnet group has subnets in us-east-1a, us-east-1b, us-east-1c."},

@@ -103,20 +103,17 @@ func securityGroups(r store.Reader, vpc *resource.VPC, subnetGroup string, asked
 }
 
 // parameterGroupFor checks that a parameter group exists, is of the family of an
-// engine version, has values that a node type can run with, and does not ask
-// for cluster mode.
-func (s *Service) parameterGroupFor(r store.Reader, region, name string, version catalog.Version, nodeType string) error {
+// engine version and has values that a node type can run with, and reports whether
+// it asks for cluster mode.
+func (s *Service) parameterGroupFor(r store.Reader, region, name string, version catalog.Version, nodeType string) (clusterMode bool, err error) {
 	group, err := s.lookupParameterGroup(r, region, name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if group.Family != version.Family {
-		return errParameterGroupFamily(version.Family, group.Family)
+		return false, errParameterGroupFamily(version.Family, group.Family)
 	}
-	if group.Values[parameter.ClusterEnabled] == "yes" {
-		return errNotServedValue("CacheParameterGroupName", name)
-	}
-	return checkParametersFit(group, nodeType)
+	return group.Values[parameter.ClusterEnabled] == "yes", checkParametersFit(group, nodeType)
 }
 
 // nodeTypeFor checks that a node type exists and runs an engine version.

@@ -152,6 +152,10 @@ func (d dnsNames) reader(group string) []string {
 	return []string{group + "-ro." + d.id + ".ng." + onlyShard + d.tail, "replica." + group + "." + d.id + d.tail}
 }
 
+func (d dnsNames) shards(group string) []string {
+	return []string{group + "." + d.id + ".clustercfg" + d.tail, "clustercfg." + group + "." + d.id + d.tail}
+}
+
 // regionCode is the short form of a region's name in endpoints: "us-east-1" is
 // "use1", "ap-northeast-1" is "apne1".
 func regionCode(region string) string {

@@ -209,6 +209,49 @@ func errNoModifications() *core.Error {
 	return errInvalidCombination("No modifications were requested.")
 }
 
+func errClusterModeGroup(name string) *core.Error {
+	return errInvalidCombination("The parameter group %s has cluster mode on, which only a replication group can have.", name)
+}
+
+func errClusterEnabledFixed() *core.Error {
+	return errInvalidCombination("The parameter cluster-enabled has a different value in the requested parameter group than the current " +
+		"parameter group. This parameter value cannot be changed for a cache cluster")
+}
+
+func errClusterModeMismatch(mode, group string) *core.Error {
+	return errInvalidCombination("The parameter ClusterMode is %s, but the parameter cluster-enabled of parameter group %s says otherwise.", mode, group)
+}
+
+func errShardsNeedClusterMode(group string) *core.Error {
+	return errInvalidCombination("More than one node group, or slots, need cluster mode: the parameter cluster-enabled is not yes in parameter group %s.", group)
+}
+
+func errClusterModeFailover() *core.Error {
+	return errInvalidCombination("Redis with cluster mode enabled cannot be created with auto failover turned off.")
+}
+
+func errClusterModeFailoverOff() *core.Error {
+	return errInvalidCombination("Turning off automatic failover for replication group with cluster mode enabled is not supported.")
+}
+
+func errClusterModeOnly() *core.Error {
+	return errInvalidValue("Operation is only applicable for cluster mode enabled replication groups.")
+}
+
+func errClusterModeMember(id, group string) *core.Error {
+	return errInvalidCombination("Replication group %s has cluster mode enabled: cache cluster %s cannot join or leave it by itself. "+
+		"Use IncreaseReplicaCount or DecreaseReplicaCount.", group, id)
+}
+
+func errOneShardZones() *core.Error {
+	return errInvalidCombination("PreferredCacheClusterAZs can only be specified for one node group.")
+}
+
+func errShardQuota() *core.Error {
+	return core.Errorf("NodeGroupsPerReplicationGroupQuotaExceeded",
+		"The request cannot be processed because it would exceed the maximum allowed number of node groups in a replication group, %d.", maxShards)
+}
+
 // What clusters and groups have in common.
 
 func errInvalidAuthToken() *core.Error {

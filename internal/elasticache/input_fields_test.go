@@ -78,7 +78,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 				return err
 			},
 			served: "ReplicationGroupId ReplicationGroupDescription AutomaticFailoverEnabled MultiAZEnabled NumCacheClusters PreferredCacheClusterAZs " +
-				"ReplicasPerNodeGroup CacheNodeType Engine EngineVersion CacheParameterGroupName CacheSubnetGroupName SecurityGroupIds Tags " +
+				"NumNodeGroups ReplicasPerNodeGroup CacheNodeType Engine EngineVersion CacheParameterGroupName CacheSubnetGroupName SecurityGroupIds Tags " +
 				"PreferredMaintenanceWindow Port AutoMinorVersionUpgrade SnapshotWindow AuthToken TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames",
 		},
 		{

@@ -105,8 +105,8 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 		AutomaticFailover:          core.Ptr(groupFailover(g)),
 		MultiAZ:                    core.Ptr(onOff(g.Spec.MultiAZ)),
 		SnapshotRetentionLimit:     core.Ptr(0),
-		ClusterEnabled:             core.Ptr(false),
-		ClusterMode:                core.Ptr(disabled),
+		ClusterEnabled:             core.Ptr(g.Spec.ClusterMode()),
+		ClusterMode:                core.Ptr(onOff(g.Spec.ClusterMode())),
 		AuthTokenEnabled:           core.Ptr(g.Spec.Auth.Enabled()),
 		AuthTokenLastModifiedDate:  g.Spec.Auth.Modified,
 		TransitEncryptionEnabled:   core.Ptr(tls != resource.TLSOff),
@@ -135,12 +135,40 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 		out.AutoMinorVersionUpgrade = &shared.AutoMinorVersionUpgrade
 	}
 	if g.Status.Available != nil {
-		out.NodeGroups = []*wire.NodeGroup{wireNodeGroup(g, members, s.told(r, tls))}
+		told := s.told(r, tls)
+		out.ConfigurationEndpoint = told(g.Spec.ConfigurationEndpoint)
+		out.NodeGroups = wireNodeGroups(g, members, told)
 	}
 	return out
 }
 
-// wireNodeGroup is the one shard of a group.
+// wireNodeGroups are the shards of a group. Those of one in cluster mode have slots
+// instead of endpoints, and which member is the primary is the engines' to tell.
+func wireNodeGroups(g *resource.ReplicationGroup, members []*resource.CacheCluster, told told) []*wire.NodeGroup {
+	if !g.Spec.ClusterMode() {
+		return []*wire.NodeGroup{wireNodeGroup(g, members, told)}
+	}
+	var out []*wire.NodeGroup
+	for i := range g.Spec.Shards {
+		sh := &g.Spec.Shards[i]
+		n := &wire.NodeGroup{
+			NodeGroupId: &sh.ID, Status: core.Ptr(groupStatus(g)), Slots: nonEmpty(sh.Slots.String()),
+			NodeGroupMembers: []*wire.NodeGroupMember{},
+		}
+		for _, c := range members {
+			if slices.Contains(sh.Members, c.ID) {
+				slot := &c.Spec.Nodes[0]
+				n.NodeGroupMembers = append(n.NodeGroupMembers, &wire.NodeGroupMember{
+					CacheClusterId: &c.ID, CacheNodeId: &slot.ID, PreferredAvailabilityZone: &slot.Zone,
+				})
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// wireNodeGroup is the one shard of a group without cluster mode.
 func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluster, told told) *wire.NodeGroup {
 	out := &wire.NodeGroup{
 		NodeGroupId:      core.Ptr(onlyShard),
@@ -171,7 +199,7 @@ func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluste
 
 // groupFailover is the AutomaticFailover of a group.
 func groupFailover(g *resource.ReplicationGroup) string {
-	if g.Spec.AutomaticFailover && g.Status.Available == nil {
+	if g.Spec.AutomaticFailover && g.Status.Available == nil && !g.Spec.ClusterMode() {
 		return enabling
 	}
 	return onOff(g.Spec.AutomaticFailover)

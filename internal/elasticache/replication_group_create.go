@@ -3,7 +3,6 @@ package elasticache
 import (
 	"context"
 	"maps"
-	"slices"
 	"strings"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
@@ -42,9 +41,7 @@ func unservedOfCreateGroup(in *wire.CreateReplicationGroupMessage) []refusal {
 	return []refusal{
 		{"GlobalReplicationGroupId", set(in.GlobalReplicationGroupId)},
 		{"PrimaryClusterId", set(in.PrimaryClusterId)},
-		{"NumNodeGroups", in.NumNodeGroups != nil && *in.NumNodeGroups > 1},
-		{"NodeGroupConfiguration", len(in.NodeGroupConfiguration) > 1},
-		{"ClusterMode", not(in.ClusterMode, "disabled")},
+		{"ClusterMode", set(in.ClusterMode) && not(in.ClusterMode, enabled) && not(in.ClusterMode, disabled)},
 		{"SnapshotArns", len(in.SnapshotArns) > 0},
 		{"SnapshotName", set(in.SnapshotName)},
 		{"ServerlessCacheSnapshotName", set(in.ServerlessCacheSnapshotName)},
@@ -67,9 +64,11 @@ type groupDraft struct {
 	group resource.ReplicationGroup
 	// member is the spec that all members have in common.
 	member resource.CacheClusterSpec
+	shape  groupShape
 	// uids has one entry for each member.
-	uids  []string
-	zones []string
+	uids []string
+	// clusterMode is the word of the request: empty if it has none.
+	clusterMode string
 }
 
 // newGroup checks all that needs no look at the store.
@@ -92,25 +91,21 @@ func (s *Service) newGroup(ctx context.Context, in *wire.CreateReplicationGroupM
 			Description: text, AutomaticFailover: core.Val(in.AutomaticFailoverEnabled), MultiAZ: core.Val(in.MultiAZEnabled),
 		},
 	}}
-	if d.member, err = s.memberSpec(&d.group, in); err != nil {
+	d.clusterMode = strings.ToLower(core.Val(in.ClusterMode))
+	if d.shape, err = shapeOf(in); err != nil {
 		return nil, err
 	}
-	shape, err := shapeOf(in)
-	if err != nil {
+	if d.member, err = s.memberSpec(d, in); err != nil {
 		return nil, err
 	}
-	if err := checkFailover(&d.group.Spec, shape.nodes); err != nil {
-		return nil, err
-	}
-	d.zones = shape.zones
-	for range shape.nodes {
+	for range d.shape.nodes() {
 		d.uids = append(d.uids, s.newID())
 	}
 	return d, s.secure(d, in)
 }
 
 // memberSpec begins the spec that the members have in common.
-func (s *Service) memberSpec(g *resource.ReplicationGroup, in *wire.CreateReplicationGroupMessage) (resource.CacheClusterSpec, error) {
+func (s *Service) memberSpec(d *groupDraft, in *wire.CreateReplicationGroupMessage) (resource.CacheClusterSpec, error) {
 	engine := strings.ToLower(core.Val(in.Engine))
 	switch engine {
 	case "":
@@ -121,12 +116,16 @@ func (s *Service) memberSpec(g *resource.ReplicationGroup, in *wire.CreateReplic
 	default:
 		return resource.CacheClusterSpec{}, errUnknownEngine(engine)
 	}
+	g := &d.group
 	spec, err := s.spec(g.Region, g.UID, clusterSettings{
 		engine: engine, version: in.EngineVersion, nodeType: in.CacheNodeType,
 		parameterGroup: in.CacheParameterGroupName, subnetGroup: in.CacheSubnetGroupName, port: in.Port,
 		securityGroups: in.SecurityGroupIds, cacheGroups: in.CacheSecurityGroupNames,
 		maintenanceWindow: in.PreferredMaintenanceWindow, snapshotWindow: in.SnapshotWindow, autoMinor: in.AutoMinorVersionUpgrade,
 	})
+	if !set(in.CacheParameterGroupName) && (d.clusterMode == enabled || len(d.shape.shards) > 1 || d.shape.slots) {
+		spec.ParameterGroup += ".cluster.on"
+	}
 	spec.ReplicationGroupID = g.ID
 	g.Spec.Engine = engine
 	return spec, err
@@ -163,10 +162,21 @@ func (s *Service) secure(d *groupDraft, in *wire.CreateReplicationGroupMessage) 
 	return err
 }
 
-// checkFailover checks the rules between failover, Multi-AZ and the number of
-// nodes.
-func checkFailover(spec *resource.ReplicationGroupSpec, nodes int) error {
+// checkMode checks what depends on whether the parameter group of a new group has
+// cluster mode on.
+func (d *groupDraft) checkMode(clusterMode bool) error {
+	spec, nodes := &d.group.Spec, d.shape.nodes()
 	switch {
+	case d.clusterMode != "" && d.clusterMode != onOff(clusterMode):
+		return errClusterModeMismatch(d.clusterMode, d.member.ParameterGroup)
+	case clusterMode && !spec.AutomaticFailover:
+		return errClusterModeFailover()
+	case clusterMode:
+		return nil
+	case len(d.shape.shards) > 1 || d.shape.slots:
+		return errShardsNeedClusterMode(d.member.ParameterGroup)
+	case d.shape.shards[0].id != onlyShard:
+		return errInvalidValue("The parameter NodeGroupId must be %s without cluster mode.", onlyShard)
 	case spec.MultiAZ && !spec.AutomaticFailover:
 		return errMultiAZNeedsFailover()
 	case spec.AutomaticFailover && nodes < 2:
@@ -186,32 +196,64 @@ func (s *Service) placeGroup(tx *store.Tx, d *groupDraft, groups []string) (*res
 	if err != nil {
 		return nil, err
 	}
-	zones, err := site.placement.spread(d.zones, 0, len(d.uids))
+	if err := d.checkMode(site.clusterMode); err != nil {
+		return nil, err
+	}
+	var members []*resource.CacheCluster
+	for i, shape := range d.shape.shards {
+		placed, err := site.placeShard(tx, d, &g, member, i, len(members))
+		if err != nil {
+			return nil, err
+		}
+		shard := resource.Shard{ID: shape.id, Slots: shape.slots}
+		for _, c := range placed {
+			shard.Members = append(shard.Members, c.ID)
+		}
+		members = append(members, placed...)
+		g.Spec.Members = append(g.Spec.Members, shard.Members...)
+		if site.clusterMode {
+			g.Spec.Shards = append(g.Spec.Shards, shard)
+		}
+	}
+	if g.Spec.MultiAZ && !spansZones(&g.Spec, members) {
+		return nil, errMultiAZZones()
+	}
+	if err := site.addGroupEndpoints(&g, members); err != nil {
+		return nil, err
+	}
+	resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), &g)
+	return &g, nil
+}
+
+// placeShard stores the members of the i-th shard of a new group; before counts the
+// members of those before it. Shards begin in different zones, so that not all
+// primaries are in one.
+func (p site) placeShard(tx *store.Tx, d *groupDraft, g *resource.ReplicationGroup, member resource.CacheClusterSpec, i, before int) ([]*resource.CacheCluster, error) {
+	shape := d.shape.shards[i]
+	zones, err := p.placement.spread(shape.zones, i, shape.nodes)
 	if err != nil {
 		return nil, err
 	}
-	if g.Spec.MultiAZ && !slices.ContainsFunc(zones, func(z string) bool { return z != zones[0] }) {
-		return nil, errMultiAZZones()
-	}
-	for i, uid := range d.uids {
+	var placed []*resource.CacheCluster
+	for n := range shape.nodes {
+		id := memberID(g.ID, n+1)
+		if p.clusterMode {
+			id = memberID(g.ID+"-"+shape.id, n+1)
+		}
 		c := &resource.CacheCluster{
-			Region: g.Region, ID: memberID(g.ID, i+1), UID: uid, Created: g.Created,
+			Region: g.Region, ID: id, UID: d.uids[before+n], Created: g.Created,
 			Generation: 1, Spec: joinSpec(member), Tags: maps.Clone(g.Tags),
 		}
 		if _, exists := resource.CacheClusters.Get(tx, key(c.Region, c.ID)); exists {
 			return nil, errClusterExists(c.ID)
 		}
-		if err := site.addMember(c, g.ID, zones[i]); err != nil {
+		if err := p.addMember(c, g.ID, zones[n]); err != nil {
 			return nil, err
 		}
 		resource.CacheClusters.Put(tx, key(c.Region, c.ID), c)
-		g.Spec.Members = append(g.Spec.Members, c.ID)
+		placed = append(placed, c)
 	}
-	if err := site.addGroupEndpoints(&g, member.Port, zones[0], zones[len(zones)-1]); err != nil {
-		return nil, err
-	}
-	resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), &g)
-	return &g, nil
+	return placed, nil
 }
 
 // addMember gives a member of a group its node.
@@ -221,14 +263,20 @@ func (p site) addMember(c *resource.CacheCluster, group, zone string) error {
 }
 
 // addGroupEndpoints gives a group the endpoints that lead to its primary and to
-// its replicas.
-func (p site) addGroupEndpoints(g *resource.ReplicationGroup, port int, primaryZone, readerZone string) error {
+// its replicas, or with cluster mode the one that leads to any node.
+func (p site) addGroupEndpoints(g *resource.ReplicationGroup, members []*resource.CacheCluster) error {
 	id := g.Region + "/" + g.ID
+	first, last := members[0].Spec, members[len(members)-1].Spec
+	primary, replica := p.placement.subnets[first.Nodes[0].Zone], p.placement.subnets[last.Nodes[0].Zone]
 	var err error
-	g.Spec.PrimaryEndpoint, _, err = p.endpoint("primary "+id, p.placement.subnets[primaryZone], port, p.names.primary(g.ID))
+	if p.clusterMode {
+		g.Spec.ConfigurationEndpoint, _, err = p.endpoint("cluster "+id, primary, first.Port, p.names.shards(g.ID))
+		return err
+	}
+	g.Spec.PrimaryEndpoint, _, err = p.endpoint("primary "+id, primary, first.Port, p.names.primary(g.ID))
 	if err != nil {
 		return err
 	}
-	g.Spec.ReaderEndpoint, _, err = p.endpoint("reader "+id, p.placement.subnets[readerZone], port, p.names.reader(g.ID))
+	g.Spec.ReaderEndpoint, _, err = p.endpoint("reader "+id, replica, first.Port, p.names.reader(g.ID))
 	return err
 }

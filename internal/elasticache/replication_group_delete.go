@@ -28,6 +28,9 @@ func (s *Service) DeleteReplicationGroup(ctx context.Context, in *wire.DeleteRep
 		if err := checkGroupDeletable(g, members); err != nil {
 			return err
 		}
+		if g.Spec.ClusterMode() && core.Val(in.RetainPrimaryCluster) {
+			return errInvalidCombination("The parameter RetainPrimaryCluster cannot be used for a replication group with cluster mode enabled.")
+		}
 		g.Spec.Deleting, g.Spec.RetainPrimary = true, core.Val(in.RetainPrimaryCluster)
 		g.Generation++
 		for _, c := range members {

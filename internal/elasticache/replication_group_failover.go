@@ -79,6 +79,8 @@ func (e *groupEdit) promotion() error {
 	}
 	to := strings.ToLower(*e.in.PrimaryClusterId)
 	switch {
+	case e.g.Spec.ClusterMode():
+		return errInvalidCombination("The parameter PrimaryClusterId cannot be used for a replication group with cluster mode enabled.")
 	case e.g.Spec.AutomaticFailover:
 		return errReplicationGroupState("Cannot manually promote a new master cache cluster while autofailover is enabled")
 	case !slices.Contains(e.g.Spec.Members, to):

@@ -3,6 +3,7 @@ package elasticache
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
@@ -63,7 +64,6 @@ func unservedOfModifyGroup(in *wire.ModifyReplicationGroupMessage) []refusal {
 		{"RemoveUserGroups", core.Val(in.RemoveUserGroups)},
 		{"LogDeliveryConfigurations", len(in.LogDeliveryConfigurations) > 0},
 		{"IpDiscovery", not(in.IpDiscovery, networkType)},
-		{"ClusterMode", not(in.ClusterMode, disabled)},
 		{"Durability", not(in.Durability, disabled)},
 	}
 }
@@ -143,6 +143,9 @@ func beginGroupChange(g *resource.ReplicationGroup) {
 
 // same refuses changes of what cannot be changed yet.
 func (e *groupEdit) same() error {
+	if not(e.in.ClusterMode, onOff(e.g.Spec.ClusterMode())) {
+		return errNotServed("ClusterMode")
+	}
 	return e.service.sameEngine(e.members[0], e.in.Engine, e.in.EngineVersion)
 }
 
@@ -189,19 +192,37 @@ func (e *groupEdit) failover() error {
 		return nil
 	}
 	e.changed = true
-	zones := map[string]bool{}
-	for _, c := range e.members {
-		zones[c.Spec.Nodes[0].Zone] = true
-	}
 	switch {
-	case spec.AutomaticFailover && len(e.members) < 2:
+	case spec.ClusterMode() && !spec.AutomaticFailover:
+		return errClusterModeFailoverOff()
+	case spec.AutomaticFailover && len(e.members) < 2 && !spec.ClusterMode():
 		return errFailoverReplica()
 	case spec.MultiAZ && !spec.AutomaticFailover:
 		return errMultiAZNeedsFailover()
-	case spec.MultiAZ && len(zones) < 2:
+	case spec.MultiAZ && !spansZones(spec, e.members):
 		return errMultiAZZones()
 	}
 	return nil
+}
+
+// spansZones reports whether each shard has nodes in more than one zone.
+func spansZones(spec *resource.ReplicationGroupSpec, members []*resource.CacheCluster) bool {
+	shards := spec.Shards
+	if !spec.ClusterMode() {
+		shards = []resource.Shard{{Members: spec.Members}}
+	}
+	for _, sh := range shards {
+		zones := map[string]bool{}
+		for _, c := range members {
+			if slices.Contains(sh.Members, c.ID) {
+				zones[c.Spec.Nodes[0].Zone] = true
+			}
+		}
+		if len(zones) < 2 {
+			return false
+		}
+	}
+	return true
 }
 
 // settings changes what each member has for itself.

@@ -243,7 +243,7 @@ func TestModifyGroupRefusals(t *testing.T) {
 			in.PreferredMaintenanceWindow, in.SnapshotWindow = core.Ptr("mon:05:00-mon:06:30"), core.Ptr("06:00-07:00")
 		}, combination, "The snapshot window and maintenance window must not overlap."},
 		{"no such parameter group", "", func(in *request) { in.CacheParameterGroupName = core.Ptr("nope") }, "CacheParameterGroupNotFound", "CacheParameterGroup not found: nope"},
-		{"parameter group of cluster mode", "", func(in *request) { in.CacheParameterGroupName = core.Ptr("sharded") }, combination, "The value sharded of the parameter CacheParameterGroupName is not served by this version of Larder."},
+		{"parameter group of cluster mode", "", func(in *request) { in.CacheParameterGroupName = core.Ptr("sharded") }, combination, "The parameter cluster-enabled has a different value in the requested parameter group than the current parameter group. This parameter value cannot be changed for a cache cluster"},
 		{"parameter group of another family", "", func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis6.x") }, combination, "Expected a parameter group of family redis7 but found one of family redis6.x"},
 		{"no such security group", "", func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist."},
 		{"other primary", "", func(in *request) { in.PrimaryClusterId = core.Ptr("x-002") }, "InvalidParameterValue", "The parameter PrimaryClusterId names x-002, which is not a member of replication group two."},

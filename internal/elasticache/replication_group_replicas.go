@@ -316,7 +316,7 @@ func (e *replicaEdit) remove(leaving []*resource.CacheCluster) error {
 // is the primary, or stands in for it while that one comes back.
 func servesGroup(r store.Reader, g *resource.ReplicationGroup, c *resource.CacheCluster) bool {
 	n, ok := resource.Nodes.Get(r, key(c.Region, c.ID)+"/"+onlyNode)
-	return c.ID == groupPrimary(g) || ok && n.Spec.ReplicaOf == ""
+	return c.ID == primaryFor(g, c.ID) || ok && n.Spec.ReplicaOf == ""
 }
 
 // inSync is 1 for a replica that has all that its primary has, else 0.

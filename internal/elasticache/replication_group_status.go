@@ -27,8 +27,26 @@ func groupDeletable(g *resource.ReplicationGroup) bool {
 	return groupStatus(g) == statusAvailable || g.Status.Failure != "" && !g.Spec.Deleting
 }
 
+// primaryFor is the id of the member that is, or shall become, the one that a
+// member replicates from, or the member itself.
+func primaryFor(g *resource.ReplicationGroup, member string) string {
+	sh := g.Spec.ShardOf(member)
+	if sh == nil {
+		return groupPrimary(g)
+	}
+	return shardPrimary(g, sh)
+}
+
+// shardPrimary is groupPrimary for a shard of a group in cluster mode.
+func shardPrimary(g *resource.ReplicationGroup, sh *resource.Shard) string {
+	if primary := g.Status.Shard(sh.ID).Primary; primary != "" || len(sh.Members) == 0 {
+		return primary
+	}
+	return sh.Members[0]
+}
+
 // groupPrimary is the id of the member that is, or shall become, the one that
-// takes writes.
+// takes writes in a group without cluster mode.
 func groupPrimary(g *resource.ReplicationGroup) string {
 	if g.Status.Primary != "" {
 		return g.Status.Primary

@@ -184,7 +184,7 @@ func TestCreateGroupRefusals(t *testing.T) {
 		{"unknown zone", func(in *request) { in.PreferredCacheClusterAZs = []string{"us-east-1a", "eu-west-1a"} }, value,
 			"The availability zone eu-west-1a is not valid: the subnet group has subnets in us-east-1a, us-east-1b, us-east-1c."},
 		{"cluster mode group", func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis7.cluster.on") }, combination,
-			"The value default.redis7.cluster.on of the parameter CacheParameterGroupName is not served by this version of Larder."},
+			"Redis with cluster mode enabled cannot be created with auto failover turned off."},
 		{"group of another family", func(in *request) { in.CacheParameterGroupName = core.Ptr("memcached") }, combination,
 			"Expected a parameter group of family redis7 but found one of family memcached1.6"},
 		{"token without TLS", func(in *request) { in.AuthToken = core.Ptr(core.NewSecret(tokenA)) }, combination, "The parameter AuthToken needs TransitEncryptionEnabled to be true."},
@@ -208,7 +208,7 @@ func TestCreateGroupRefusals(t *testing.T) {
 		{"slots", func(in *request) {
 			in.NumCacheClusters = nil
 			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{Slots: core.Ptr("0-16383")}}
-		}, combination, "The parameter NodeGroupConfiguration.Slots is not served by this version of Larder."},
+		}, combination, "Redis with cluster mode enabled cannot be created with auto failover turned off."},
 		{"replica zones of a shard", func(in *request) {
 			in.NumCacheClusters = nil
 			in.NodeGroupConfiguration = []*wire.NodeGroupConfiguration{{ReplicaCount: core.Ptr(2), ReplicaAvailabilityZones: []string{"us-east-1a"}}}

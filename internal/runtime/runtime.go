@@ -119,11 +119,12 @@ func HiddenPort(base, customers int) int {
 	return base
 }
 
-// The bases of hidden ports: of the engine's listener for replication, and of the
-// relay in front of the engine.
+// The bases of hidden ports: of the engine's listener for replication, of the
+// relay in front of the engine, and of the bus of a cluster of shards.
 const (
 	ReplicationPort = 61002
 	RelayPort       = 61004
+	BusPort         = 61006
 )
 
 // HoldLimit is how long an engine makes writes wait from when it was told to:
@@ -156,8 +157,8 @@ type TLS struct {
 // Endpoint is an address where clients connect, and the nodes behind it.
 type Endpoint struct {
 	// ID is "node REGION/CLUSTER/NODE", "primary REGION/GROUP",
-	// "reader REGION/GROUP", "configuration REGION/CLUSTER" or
-	// "publication REGION/ID".
+	// "reader REGION/GROUP", "configuration REGION/CLUSTER",
+	// "publication REGION/ID", or of a group in cluster mode "cluster REGION/GROUP".
 	ID string
 	// Network is the id of the VPC that the endpoint is in.
 	Network    string

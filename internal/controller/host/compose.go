@@ -77,6 +77,9 @@ func (c *composer) node(n *resource.Node) {
 		Settings: n.Spec.Settings, StartSettings: n.Spec.StartSettings,
 		Auth: c.auth(n), HoldWrites: n.Spec.HoldWrites, Watched: n.Spec.Watched,
 	}
+	if n.Spec.Cluster != nil {
+		out.Cluster = c.place(n)
+	}
 	if n.Spec.ReplicaOf != "" {
 		out.Primary = &core.Endpoint{}
 		// A primary whose record is gone leaves its replica without a source: it
@@ -103,16 +106,17 @@ func direct(n *resource.Node) core.Endpoint {
 }
 
 // replication is where a node's own listener for its peers is: at its address in
-// the VPC's own network, or in the window after the one where clients connect. A
-// cluster with a configuration endpoint has nodes that know nothing of each other,
-// and no such listeners.
+// the VPC's own network, or in the window after the one where clients connect. In
+// cluster mode it is at the node's own address in both: engines look for each other
+// where clients find them. A cluster with a configuration endpoint has nodes that
+// know nothing of each other, and no such listeners.
 func (c *composer) replication(n *resource.Node) core.Endpoint {
 	cluster := c.clusters[step.ClusterOfNode(n.Key())]
 	if cluster != nil && !cluster.Spec.ConfigurationEndpoint.IsZero() {
 		return core.Endpoint{}
 	}
-	if e := n.Spec.Endpoint; inNetwork(e) {
-		return core.Endpoint{Address: e.VPC.Address, Port: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port)}
+	if e := n.Spec.Endpoint; inNetwork(e) || n.Spec.Cluster != nil {
+		return core.Endpoint{Address: e.Bound.Address, Port: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port)}
 	}
 	bound, err := netip.ParseAddr(n.Spec.Endpoint.Bound.Address)
 	if err != nil || !bound.Is4() {
@@ -151,6 +155,10 @@ func (c *composer) login(n *resource.Node) core.Secret {
 
 // group adds the endpoints of a replication group.
 func (c *composer) group(g *resource.ReplicationGroup) {
+	if g.Spec.ClusterMode() {
+		c.shards(g)
+		return
+	}
 	var some, primary *resource.Node
 	var replicas []string
 	for _, id := range g.Spec.Members {
