@@ -32,18 +32,23 @@ func (s *Service) TestFailover(ctx context.Context, in *wire.TestFailoverMessage
 			return err
 		}
 		shard := core.Val(in.NodeGroupId)
+		sh := shardNamed(g, shard)
 		switch {
-		case shard != onlyShard:
+		case sh == nil:
 			return errNodeGroupNotFound(shard, id)
 		case groupStatus(g) != statusAvailable:
 			return errReplicationGroupState("Replication group %s is not in available state.", id)
-		case !g.Spec.AutomaticFailover:
+		case !g.Spec.AutomaticFailover || len(sh.Members) < 2:
 			return errTestFailoverNotAvailable(id)
 		case testFailovers(tx, g.Region, now) >= maxTestFailovers:
 			return errTestFailoverRate()
 		}
 		g.Spec.TestFailovers = append(recent(g.Spec.TestFailovers, now), now)
-		g.Spec.Handover = &resource.Handover{From: groupPrimary(g), Test: true}
+		if handover := (&resource.Handover{From: shardPrimary(g, sh), Test: true}); g.Spec.ClusterMode() {
+			sh.Handover = handover
+		} else {
+			g.Spec.Handover = handover
+		}
 		beginGroupChange(g)
 		resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), g)
 		resource.RecordEvent(tx, resource.Event{

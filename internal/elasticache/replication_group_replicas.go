@@ -21,16 +21,21 @@ func (s *Service) IncreaseReplicaCount(ctx context.Context, in *wire.IncreaseRep
 	if err != nil {
 		return nil, err
 	}
-	if want == nil {
+	if len(want) == 0 {
 		return nil, errReplicaCountMissing("NewReplicaCount or ReplicaConfiguration")
 	}
 	now := s.clock.Now()
 	var uids []string
-	for range maxReplicas {
+	for range maxGroupNodes {
 		uids = append(uids, s.newID())
 	}
 	g, err := s.changeReplicas(ctx, in.ReplicationGroupId, func(e *replicaEdit) error {
-		return e.increase(*want, now, uids)
+		left := uids
+		return e.each(want, func(s *shardEdit, t replicaTarget) error {
+			more, err := s.increase(t, now, left)
+			left = left[more:]
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -45,14 +50,14 @@ func (s *Service) DecreaseReplicaCount(ctx context.Context, in *wire.DecreaseRep
 	if err != nil {
 		return nil, err
 	}
-	if (want == nil) == (len(in.ReplicasToRemove) == 0) {
+	if (len(want) == 0) == (len(in.ReplicasToRemove) == 0) {
 		return nil, errReplicaCountMissing("NewReplicaCount, ReplicaConfiguration or ReplicasToRemove")
 	}
 	g, err := s.changeReplicas(ctx, in.ReplicationGroupId, func(e *replicaEdit) error {
-		if want == nil {
+		if len(want) == 0 {
 			return e.removeNamed(in.ReplicasToRemove)
 		}
-		return e.decrease(*want)
+		return e.each(want, (*shardEdit).decrease)
 	})
 	if err != nil {
 		return nil, err
@@ -60,44 +65,49 @@ func (s *Service) DecreaseReplicaCount(ctx context.Context, in *wire.DecreaseRep
 	return &wire.DecreaseReplicaCountResult{ReplicationGroup: g}, nil
 }
 
-// replicaTarget is how many replicas there shall be and, if zones were given, in
-// which zones all nodes are then, the primary included.
+// replicaTarget is how many replicas a shard shall have and, if zones were given, in
+// which zones all its nodes are then, the primary included. No shard means each.
 type replicaTarget struct {
+	shard string
 	count int
 	zones []string
 }
 
-// wantedReplicas reads the two ways to say how many replicas there shall be; nil
+// wantedReplicas reads the two ways to say how many replicas there shall be; none
 // if neither was used.
-func wantedReplicas(count *int, shards []*wire.ConfigureShard, immediately *bool) (*replicaTarget, error) {
-	want := replicaTarget{count: core.Val(count)}
+func wantedReplicas(count *int, shards []*wire.ConfigureShard, immediately *bool) ([]replicaTarget, error) {
+	var want []replicaTarget
 	switch {
 	case !core.Val(immediately):
 		return nil, errApplyImmediately("the number of replicas")
 	case count != nil && len(shards) > 0:
 		return nil, errInvalidCombination("The parameters NewReplicaCount and ReplicaConfiguration cannot be used together.")
-	case count == nil && len(shards) == 0:
-		return nil, nil
-	case len(shards) > 1:
-		return nil, errNotServed("ReplicaConfiguration")
-	case len(shards) == 1:
-		shard := shards[0]
-		if core.Val(shard.NodeGroupId) != onlyShard {
-			return nil, errInvalidValue("The parameter NodeGroupId must be %s, the one node group of the replication group.", onlyShard)
+	case count != nil:
+		want = []replicaTarget{{count: *count}}
+	}
+	for _, shard := range shards {
+		if shard == nil {
+			return nil, errMissing("NodeGroupId")
 		}
 		if len(shard.PreferredOutpostArns) > 0 {
 			return nil, errNotServed("ReplicaConfiguration.PreferredOutpostArns")
 		}
-		want = replicaTarget{count: core.Val(shard.NewReplicaCount), zones: shard.PreferredAvailabilityZones}
+		t := replicaTarget{core.Val(shard.NodeGroupId), core.Val(shard.NewReplicaCount), shard.PreferredAvailabilityZones}
+		if slices.ContainsFunc(want, func(o replicaTarget) bool { return o.shard == t.shard }) {
+			return nil, errInvalidValue("The parameter ReplicaConfiguration names node group %s twice.", t.shard)
+		}
+		want = append(want, t)
 	}
-	if want.count < 0 || want.count > maxReplicas {
-		return nil, errInvalidValue("The parameter NewReplicaCount must be between 0 and %d.", maxReplicas)
+	for _, t := range want {
+		if t.count < 0 || t.count > maxReplicas {
+			return nil, errInvalidValue("The parameter NewReplicaCount must be between 0 and %d.", maxReplicas)
+		}
+		if len(t.zones) > 0 && len(t.zones) != t.count+1 {
+			return nil, errInvalidValue("The parameter PreferredAvailabilityZones must name %d availability zones: "+
+				"one for each replica, and that of the primary.", t.count+1)
+		}
 	}
-	if len(want.zones) > 0 && len(want.zones) != want.count+1 {
-		return nil, errInvalidValue("The parameter PreferredAvailabilityZones must name %d availability zones: "+
-			"one for each replica, and that of the primary.", want.count+1)
-	}
-	return &want, nil
+	return want, nil
 }
 
 // changeReplicas loads a group that may be changed, lets edit change it, and
@@ -135,24 +145,82 @@ type replicaEdit struct {
 	members []*resource.CacheCluster
 }
 
+// shardEdit is the part of it that is about one shard; members are the shard's.
+type shardEdit struct {
+	*replicaEdit
+	shard   *resource.Shard
+	members []*resource.CacheCluster
+}
+
+// shards are the parts for all shards of the group.
+func (e *replicaEdit) shards() (all []*shardEdit) {
+	if !e.g.Spec.ClusterMode() {
+		return []*shardEdit{{e, shardNamed(e.g, onlyShard), e.members}}
+	}
+	for i := range e.g.Spec.Shards {
+		s := &shardEdit{replicaEdit: e, shard: &e.g.Spec.Shards[i]}
+		for _, c := range e.members {
+			if slices.Contains(s.shard.Members, c.ID) {
+				s.members = append(s.members, c)
+			}
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// each changes the shards that targets are about. Those that have the number
+// already are left alone, unless all have it.
+func (e *replicaEdit) each(targets []replicaTarget, change func(*shardEdit, replicaTarget) error) error {
+	shards := e.shards()
+	changed := false
+	for _, t := range targets {
+		if t.shard != "" && shardNamed(e.g, t.shard) == nil {
+			return errInvalidValue("The parameter NodeGroupId names %s, which is no node group of replication group %s.", t.shard, e.g.ID)
+		}
+		for _, s := range shards {
+			if t.shard != "" && t.shard != s.shard.ID || len(s.members) == t.count+1 {
+				continue
+			}
+			if err := change(s, t); err != nil {
+				return err
+			}
+			changed = true
+		}
+	}
+	if !changed {
+		return errNoOperation()
+	}
+	e.regroup(shards)
+	if len(e.g.Spec.Members) > maxGroupNodes {
+		return errNodeQuota(maxGroupNodes)
+	}
+	return nil
+}
+
+// regroup has the group list the members that its shards have now.
+func (e *replicaEdit) regroup(shards []*shardEdit) {
+	e.g.Spec.Members = nil
+	for _, s := range shards {
+		e.g.Spec.Members = append(e.g.Spec.Members, s.shard.Members...)
+	}
+}
+
 // increase adds replicas: in the zones that were named beyond those that the
 // nodes are in, or else where there are fewest.
-func (e *replicaEdit) increase(want replicaTarget, now time.Time, uids []string) error {
-	more := want.count + 1 - len(e.members)
-	switch {
-	case more == 0:
-		return errNoOperation()
-	case more < 0:
-		return errInvalidValue("The parameter NewReplicaCount must be greater than the current number of replicas, %d.", len(e.members)-1)
+func (e *shardEdit) increase(want replicaTarget, now time.Time, uids []string) (more int, err error) {
+	more = want.count + 1 - len(e.members)
+	if more < 0 {
+		return 0, errInvalidValue("The parameter NewReplicaCount must be greater than the current number of replicas, %d.", len(e.members)-1)
 	}
 	asked, missing := zonesBeyond(want.zones, e.members)
 	if len(want.zones) > 0 && len(missing) > 0 {
-		return errInvalidValue("The parameter PreferredAvailabilityZones must name the availability zones of the nodes "+
+		return 0, errInvalidValue("The parameter PreferredAvailabilityZones must name the availability zones of the nodes "+
 			"that there are, also %s.", missing[0])
 	}
 	site, err := e.site()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range more {
 		zone := ""
@@ -160,20 +228,20 @@ func (e *replicaEdit) increase(want replicaTarget, now time.Time, uids []string)
 			zone = asked[i]
 		}
 		if zone, err = replicaZone(site.placement, e.members, zone); err != nil {
-			return err
+			return 0, err
 		}
 		c := &resource.CacheCluster{
 			Region: e.g.Region, ID: e.freeMemberID(), UID: uids[i], Created: now,
 			Generation: 1, Spec: joinSpec(e.members[0].Spec), Tags: maps.Clone(e.g.Tags),
 		}
 		if err := site.addMember(c, e.g.ID, zone); err != nil {
-			return err
+			return 0, err
 		}
 		resource.CacheClusters.Put(e.tx, key(c.Region, c.ID), c)
 		e.members = append(e.members, c)
-		e.g.Spec.Members = append(e.g.Spec.Members, c.ID)
+		e.shard.Members = append(e.shard.Members, c.ID)
 	}
-	return nil
+	return more, nil
 }
 
 func (e *replicaEdit) site() (site, error) {
@@ -184,10 +252,15 @@ func (e *replicaEdit) site() (site, error) {
 	return e.service.siteOf(e.tx, vpc, subnets), nil
 }
 
-// freeMemberID is the first id of the form GROUP-NNN that no cluster has.
-func (e *replicaEdit) freeMemberID() string {
+// freeMemberID is the first id of the form GROUP-NNN, or GROUP-SHARD-NNN, that no
+// cluster has.
+func (e *shardEdit) freeMemberID() string {
+	begin := e.g.ID
+	if e.g.Spec.ClusterMode() {
+		begin += "-" + e.shard.ID
+	}
 	for n := 1; ; n++ {
-		id := memberID(e.g.ID, n)
+		id := memberID(begin, n)
 		if _, taken := resource.CacheClusters.Get(e.tx, key(e.g.Region, id)); !taken {
 			return id
 		}
@@ -213,12 +286,9 @@ func zonesBeyond(named []string, members []*resource.CacheCluster) (more, missin
 }
 
 // decrease removes as many replicas as are too many.
-func (e *replicaEdit) decrease(want replicaTarget) error {
+func (e *shardEdit) decrease(want replicaTarget) error {
 	fewer := len(e.members) - (want.count + 1)
-	switch {
-	case fewer == 0:
-		return errNoOperation()
-	case fewer < 0:
+	if fewer < 0 {
 		return errInvalidValue("The parameter NewReplicaCount must be less than the current number of replicas, %d.", len(e.members)-1)
 	}
 	foreign, leave := zonesBeyond(want.zones, e.members)
@@ -243,7 +313,7 @@ func (e *replicaEdit) decrease(want replicaTarget) error {
 // dispensable is the replica, if a zone is given one there, that the group misses
 // least: from the zone with the most nodes, one that is not in sync before one
 // that is, the youngest. nil if there is none.
-func (e *replicaEdit) dispensable(zone string, leaving []*resource.CacheCluster) *resource.CacheCluster {
+func (e *shardEdit) dispensable(zone string, leaving []*resource.CacheCluster) *resource.CacheCluster {
 	in := map[string]int{}
 	var candidates []*resource.CacheCluster
 	for _, m := range e.members {
@@ -270,7 +340,8 @@ func (e *replicaEdit) dispensable(zone string, leaving []*resource.CacheCluster)
 
 // removeNamed removes the replicas with these ids.
 func (e *replicaEdit) removeNamed(ids []string) error {
-	var leaving []*resource.CacheCluster
+	shards := e.shards()
+	leaving := map[string][]*resource.CacheCluster{}
 	for _, id := range ids {
 		i := slices.IndexFunc(e.members, func(c *resource.CacheCluster) bool { return strings.EqualFold(c.ID, id) })
 		switch {
@@ -278,16 +349,29 @@ func (e *replicaEdit) removeNamed(ids []string) error {
 			return errInvalidValue("The parameter ReplicasToRemove names %s, which is not a member of replication group %s.", id, e.g.ID)
 		case servesGroup(e.tx, e.g, e.members[i]):
 			return errInvalidValue("The parameter ReplicasToRemove names %s, which is the primary of replication group %s.", id, e.g.ID)
-		case slices.Contains(leaving, e.members[i]):
-			return errInvalidValue("The parameter ReplicasToRemove names %s twice.", id)
 		}
-		leaving = append(leaving, e.members[i])
+		for _, s := range shards {
+			if c := e.members[i]; slices.Contains(s.members, c) {
+				if slices.Contains(leaving[s.shard.ID], c) {
+					return errInvalidValue("The parameter ReplicasToRemove names %s twice.", id)
+				}
+				leaving[s.shard.ID] = append(leaving[s.shard.ID], c)
+			}
+		}
 	}
-	return e.remove(leaving)
+	for _, s := range shards {
+		if c := leaving[s.shard.ID]; len(c) > 0 {
+			if err := s.remove(c); err != nil {
+				return err
+			}
+		}
+	}
+	e.regroup(shards)
+	return nil
 }
 
-// remove takes replicas out of the group and marks them to be deleted.
-func (e *replicaEdit) remove(leaving []*resource.CacheCluster) error {
+// remove takes replicas out of the shard and marks them to be deleted.
+func (e *shardEdit) remove(leaving []*resource.CacheCluster) error {
 	zones := map[string]bool{}
 	var left []string
 	for _, m := range e.members {
@@ -297,7 +381,7 @@ func (e *replicaEdit) remove(leaving []*resource.CacheCluster) error {
 		}
 	}
 	switch {
-	case e.g.Spec.AutomaticFailover && len(left) < 2:
+	case e.g.Spec.AutomaticFailover && len(left) < 2 && !e.g.Spec.ClusterMode():
 		return errFailoverReplicaCount()
 	case e.g.Spec.MultiAZ && len(zones) < 2:
 		return errMultiAZZones()
@@ -308,7 +392,7 @@ func (e *replicaEdit) remove(leaving []*resource.CacheCluster) error {
 		}
 		deleteCluster(e.tx, c)
 	}
-	e.g.Spec.Members = left
+	e.shard.Members = left
 	return nil
 }
 

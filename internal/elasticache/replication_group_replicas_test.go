@@ -219,7 +219,7 @@ func TestReplicaCountRefusals(t *testing.T) {
 		{"more", f.decrease, "rg", count(3), value, "The parameter NewReplicaCount must be less than the current number of replicas, 2."},
 		{"too many", f.increase, "rg", count(6), value, "The parameter NewReplicaCount must be between 0 and 5."},
 		{"below none", f.decrease, "rg", count(-1), value, "The parameter NewReplicaCount must be between 0 and 5."},
-		{"another shard", f.increase, "rg", other, value, "The parameter NodeGroupId must be 0001, the one node group of the replication group."},
+		{"another shard", f.increase, "rg", other, value, "The parameter NodeGroupId names 0002, which is no node group of replication group rg."},
 		{"outposts", f.increase, "rg", outposts, combination, "The parameter ReplicaConfiguration.PreferredOutpostArns is not served by this version of Larder."},
 		{"too few zones", f.increase, "rg", shard(3, "abc"), value, "The parameter PreferredAvailabilityZones must name 4 availability zones: one for each replica, and that of the primary."},
 		{"zones that are not there", f.increase, "rg", shard(3, "abcx"), value, "..."},

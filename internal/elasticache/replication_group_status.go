@@ -37,8 +37,23 @@ func primaryFor(g *resource.ReplicationGroup, member string) string {
 	return shardPrimary(g, sh)
 }
 
-// shardPrimary is groupPrimary for a shard of a group in cluster mode.
+// shardNamed is the shard with an id, nil if there is none. A group without cluster
+// mode is one shard.
+func shardNamed(g *resource.ReplicationGroup, id string) *resource.Shard {
+	if g.Spec.ClusterMode() {
+		return g.Spec.Shard(id)
+	}
+	if id != onlyShard {
+		return nil
+	}
+	return &resource.Shard{ID: onlyShard, Members: g.Spec.Members}
+}
+
+// shardPrimary is groupPrimary for a shard.
 func shardPrimary(g *resource.ReplicationGroup, sh *resource.Shard) string {
+	if !g.Spec.ClusterMode() {
+		return groupPrimary(g)
+	}
 	if primary := g.Status.Shard(sh.ID).Primary; primary != "" || len(sh.Members) == 0 {
 		return primary
 	}
