@@ -123,7 +123,7 @@ func (s *Server) groupCache(g *resource.ReplicationGroup, clusters map[string]*r
 		TLS: tlsText(g.Spec.TLS), Auth: authText(g.Spec.Auth), Notice: g.Status.Failure,
 		Endpoints: endpoints(named{"primary", g.Spec.PrimaryEndpoint}, named{"reader", g.Spec.ReaderEndpoint},
 			named{"configuration", g.Spec.ConfigurationEndpoint}),
-		Nodes:     []Node{},
+		Nodes: []Node{},
 	}
 	if out.Notice == "" && g.Spec.Auth.Optional() {
 		out.Notice = authOptional
