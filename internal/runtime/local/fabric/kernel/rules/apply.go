@@ -151,7 +151,7 @@ func replace(b *batch, t *Table) {
 // what is new first, then what may refer to it, and what nothing refers to any
 // more last.
 func difference(b *batch, from, to *Table) {
-	newSets, changedSets, goneSets := compare(from.sets, to.sets, (*set).equal)
+	newSets, changedSets, goneSets := compare(from.sets, to.sets, func(a, b *set) bool { return a == b })
 	newChains, changedChains, goneChains := compare(from.chains, to.chains, (*chain).equal)
 	for _, name := range newSets {
 		b.addSet(to.sets[name])
@@ -201,17 +201,26 @@ func compare[T any](from, to map[string]*T, equal func(a, b *T) bool) (added, ch
 }
 
 // changeElements deletes what is gone or has another value, and adds what is new
-// or has.
+// or has; of equal sets that is nothing. A set of a name never changes its types.
 func changeElements(b *batch, from, to *set) {
 	var gone, added []string
+	kept := len(from.elements)
 	for key, value := range from.elements {
-		if now, ok := to.elements[key]; !ok || now != value {
+		now, ok := to.elements[key]
+		switch {
+		case !ok:
+			kept--
 			gone = append(gone, key)
+		case now != value:
+			gone = append(gone, key)
+			added = append(added, key)
 		}
 	}
-	for key, value := range to.elements {
-		if was, ok := from.elements[key]; !ok || was != value {
-			added = append(added, key)
+	if kept < len(to.elements) {
+		for key := range to.elements {
+			if _, ok := from.elements[key]; !ok {
+				added = append(added, key)
+			}
 		}
 	}
 	slices.Sort(gone)

@@ -10,10 +10,11 @@ import (
 
 // Compiler compiles the tables of one VPC, one after the other, and shares what
 // is equal with the one before: an edited rule costs the compilation of one chain.
-// The zero value is ready. It is for one goroutine at a time.
+// The zero value is ready. It is for one goroutine at a time, and keeps parts of
+// the worlds given to it: their interfaces must not be changed in place.
 type Compiler struct {
 	groups   map[string]*compiledGroup
-	profiles map[string]*compiledProfile
+	profiles map[uint32]*compiledProfile
 	last     *Table
 	members  *membership
 }
@@ -35,8 +36,8 @@ func (c *Compiler) Compile(w network.World, vpc string, in Inputs) *Table {
 	t := &Table{chains: map[string]*chain{}, sets: map[string]*set{}}
 	cidr := rangeOf(w, vpc)
 	baseChains(t, in)
-	links(t, cidr, in.Links)
-	services(t, in)
+	links(t, c.last, cidr, in.Links)
+	services(t, c.last, in)
 	translations(t, in)
 	c.policy(t, w, vpc, cidr)
 	t.share(c.last)
@@ -132,28 +133,38 @@ func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) 
 
 // links are the legal sources of each interface. Addresses outside the VPC are
 // nobody's.
-func links(t *Table, cidr netip.Prefix, list map[string]netip.Addr) {
-	s := t.set(setSources, datatype{fieldIfname, fieldAddr}, nil, len(list))
-	for name, address := range list {
-		if address.Is4() && cidr.IsValid() && cidr.Contains(address) {
-			s.elements[linkKey(name, address)] = ""
+func links(t, before *Table, cidr netip.Prefix, list map[string]netip.Addr) {
+	keys := func(yield func(string) bool) {
+		for name, a := range list {
+			if a.Is4() && cidr.IsValid() && cidr.Contains(a) && !yield(linkKey(name, a)) {
+				return
+			}
 		}
 	}
+	t.plainSet(before, setSources, datatype{fieldIfname, fieldAddr}, keys)
 }
 
 // services are what may be dialled.
-func services(t *Table, in Inputs) {
-	reachable := t.set(setReachable, datatype{fieldProto, fieldAddr, fieldPort}, nil, len(in.Nodes)+len(in.Endpoints))
-	vacant := t.set(setVacant, datatype{fieldAddr, fieldPort}, nil, 0)
-	for _, n := range in.Nodes {
-		reachable.elements[serviceKey(uint8(n.Protocol), n.At)] = ""
-	}
-	for _, e := range in.Endpoints {
-		reachable.elements[serviceKey(unix.IPPROTO_TCP, e.At)] = ""
-		if len(e.Targets) == 0 {
-			vacant.elements[portKey(e.At)] = ""
+func services(t, before *Table, in Inputs) {
+	t.plainSet(before, setReachable, datatype{fieldProto, fieldAddr, fieldPort}, func(yield func(string) bool) {
+		for _, n := range in.Nodes {
+			if !yield(serviceKey(uint8(n.Protocol), n.At)) {
+				return
+			}
 		}
-	}
+		for _, e := range in.Endpoints {
+			if !yield(serviceKey(unix.IPPROTO_TCP, e.At)) {
+				return
+			}
+		}
+	})
+	t.plainSet(before, setVacant, datatype{fieldAddr, fieldPort}, func(yield func(string) bool) {
+		for _, e := range in.Endpoints {
+			if len(e.Targets) == 0 && !yield(portKey(e.At)) {
+				return
+			}
+		}
+	})
 }
 
 // translations are what becomes of flows to endpoints and to nodes behind relays.

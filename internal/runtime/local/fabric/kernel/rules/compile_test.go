@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,8 +58,23 @@ func TestCompilerKeepsNothing(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(2, 2))
 	var c Compiler
-	for range 300 {
-		w, in := draw(r)
+	w, in := draw(r)
+	for range 1000 {
+		next, nextIn := draw(r)
+		switch r.IntN(4) {
+		case 0:
+			w, in = next, nextIn
+		case 1: // one interface more, less, other, or in two places
+			n, k := r.IntN(len(w.Interfaces)), r.IntN(len(next.Interfaces))
+			w.Interfaces = slices.Concat(w.Interfaces[:n], next.Interfaces[k:min(k+r.IntN(3), len(next.Interfaces))], w.Interfaces[min(n+r.IntN(3), len(w.Interfaces)):])
+			if len(w.Interfaces) == 0 {
+				w.Interfaces = next.Interfaces
+			}
+		case 2:
+			w.Groups = next.Groups
+		case 3:
+			in = nextIn
+		}
 		if got, want := c.Compile(w, "vpc", in).String(), Compile(w, "vpc", in).String(); got != want {
 			t.Fatalf("got\n%s\nwant\n%s", got, want)
 		}
@@ -78,8 +94,8 @@ func TestCompilerShares(t *testing.T) {
 			t.Errorf("chain %s: shared is %v", name, shared)
 		}
 	}
-	for name, set := range after.sets {
-		if set != before.sets[name] {
+	for _, name := range []string{setSources, setReachable, mapEgress, mapIngress, "members-sg-app"} {
+		if after.sets[name] != before.sets[name] {
 			t.Errorf("set %s is not shared", name)
 		}
 	}

@@ -22,7 +22,7 @@ func (f Flow) means(o flow) bool {
 
 // Cut ends the flows that any of the arguments means, through whichever endpoint
 // they came: their clients get a reset, idle ones too, where the other end is in
-// the namespace. It returns how many there were.
+// the namespace. It returns how many there were. Without arguments it cuts none.
 func (c *Conn) Cut(flows ...Flow) (int, error) {
 	return c.cut(0, func(f flow) bool {
 		for _, wanted := range flows {
@@ -66,7 +66,7 @@ func (c *Conn) cut(mark uint32, fn func(flow) bool) (int, error) {
 	tcp := map[ends]bool{}
 	for _, f := range found {
 		if f.protocol == unix.IPPROTO_TCP {
-			tcp[ends{f.node, f.client}] = true
+			tcp[ends{f.node, f.seen}] = true
 		}
 	}
 	errs := []error{c.reset(func(s tcpSocket) bool { return tcp[ends{s.local, s.remote}] })}

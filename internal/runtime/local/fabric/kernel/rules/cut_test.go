@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/netns"
 	"github.com/larder-cache/larder/internal/network"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -54,9 +55,22 @@ type client struct {
 
 func (l *lan) client(t *testing.T, from int, to netip.AddrPort) *client {
 	t.Helper()
+	return l.clientFrom(t, from, 0, to)
+}
+
+// clientFrom comes from a port that it shares with others.
+func (l *lan) clientFrom(t *testing.T, from, port int, to netip.AddrPort) *client {
+	t.Helper()
+	d := net.Dialer{Timeout: testDeadline}
+	if port != 0 {
+		d.LocalAddr = &net.TCPAddr{IP: instanceAddress(from).AsSlice(), Port: port}
+		d.Control = func(_, _ string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+		}
+	}
 	var c net.Conn
 	err := l.inst[from].Do(func() (err error) {
-		c, err = net.DialTimeout("tcp4", to.String(), testDeadline)
+		c, err = d.Dial("tcp4", to.String())
 		return err
 	})
 	if err != nil {
@@ -161,6 +175,21 @@ func TestCut(t *testing.T) {
 	// Listeners live on.
 	l.client(t, 0, primary)
 	l.client(t, 0, nodePort(0))
+}
+
+// Two flows of a client may differ in nothing but the address that it dialled: the
+// kernel gives one of them another port on the node's side. Each can be cut.
+func TestCutOfTwins(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t, "twins")
+	l.echoes(t)
+	w, in := echoes(in(network.TCP, portEcho, portEcho, "10.1.0.0/24"))
+	apply(t, l.conn, Compile(w, "vpc", in))
+	const port = 7999
+	direct, through := l.clientFrom(t, 0, port, nodePort(0)), l.clientFrom(t, 0, port, in.Endpoints[0].At)
+	cutting(t, 1, func() (int, error) { return l.conn.CutEndpoint(in.Endpoints[0].At, nodeAddress(0)) })
+	through.wasReset("the endpoint was cut")
+	direct.alive("the endpoint was cut")
 }
 
 func TestCutUntracked(t *testing.T) {

@@ -14,6 +14,10 @@ type flow struct {
 	// client and dialled are the ends as the client sees them; node is the end
 	// that answers, which is dialled unless the flow was translated.
 	client, dialled, node netip.AddrPort
+	// seen is the client's end as the node sees it. The port is another one than
+	// the client's if that is in use already, since two flows of a client may
+	// differ in nothing but the endpoint.
+	seen netip.AddrPort
 	// tuple and id name the flow to the kernel.
 	tuple, id []byte
 }
@@ -78,7 +82,7 @@ func decodeFlow(data []byte) (f flow) {
 			f.tuple = append([]byte(nil), value...)
 			f.protocol, f.client, f.dialled = decodeTuple(value)
 		case attrReply:
-			_, f.node, _ = decodeTuple(value)
+			_, f.node, f.seen = decodeTuple(value)
 		case attrID:
 			f.id = append([]byte(nil), value...)
 		}

@@ -29,7 +29,7 @@ const markUntracked = 0x6c617264
 // group is a security group of the VPC with what depends on its rules alone.
 type compiledGroup struct {
 	rules           []network.Rule
-	ingress, egress []rule
+	ingress, egress *chain
 	// refers are the groups that rules name.
 	refers []string
 	// open are the rules of the protocols and ports that are open to everyone.
@@ -41,19 +41,7 @@ type compiledGroup struct {
 // profile is a combination of groups.
 type compiledProfile struct {
 	groups          []*compiledGroup
-	ingress, egress []rule
-}
-
-// membership is what follows from the interfaces alone.
-type membership struct {
-	interfaces []network.Interface
-	groups     []string // the ids of the VPC's groups, sorted
-	cidr       netip.Prefix
-	// members are the addresses of each group.
-	members map[string]map[string]string
-	// profiles are the combinations of groups, by number.
-	profiles        map[uint32][]string
-	egress, ingress *set
+	ingress, egress *chain
 }
 
 func (c *Compiler) policy(t *Table, w network.World, vpc string, cidr netip.Prefix) {
@@ -63,25 +51,20 @@ func (c *Compiler) policy(t *Table, w network.World, vpc string, cidr netip.Pref
 	t.sets[mapEgress], t.sets[mapIngress] = m.egress, m.ingress
 	out := t.verdictMap(mapEgressProfiles, datatype{fieldMark})
 	in := t.verdictMap(mapIngressProfiles, datatype{fieldMark})
-	profiles := make(map[string]*compiledProfile, len(m.profiles))
-	for number, ids := range m.profiles {
-		p := c.profile(ids)
-		profiles[strings.Join(ids, "\n")] = p
-		suffix := "-profile-" + strconv.FormatUint(uint64(number), 16)
-		t.chain("out" + suffix).rules = p.egress
-		t.chain("in" + suffix).rules = p.ingress
-		out.elements[markKey(number)] = "out" + suffix
-		in.elements[markKey(number)] = "in" + suffix
+	profiles := make(map[uint32]*compiledProfile, len(m.combinations))
+	for number, combination := range m.combinations {
+		p := c.profile(number, combination.ids)
+		profiles[number] = p
+		t.chains[p.egress.name], t.chains[p.ingress.name] = p.egress, p.ingress
+		key := markKey(number)
+		out.elements[key], in.elements[key] = p.egress.name, p.ingress.name
 	}
 	c.profiles = profiles
-	for id, g := range c.groups {
-		t.chain(chainName("out-", id)).rules = g.egress
-		t.chain(chainName("in-", id)).rules = g.ingress
+	for _, g := range c.groups {
+		t.chains[g.egress.name], t.chains[g.ingress.name] = g.egress, g.ingress
 		for _, other := range g.refers {
-			name := chainName("members-", other)
-			if t.sets[name] == nil {
-				t.sets[name] = &set{name: name, key: datatype{fieldAddr}, elements: m.members[other]}
-			}
+			members := m.of(other)
+			t.sets[members.name] = members
 		}
 	}
 }
@@ -113,7 +96,7 @@ func (c *Compiler) compileGroups(w network.World, vpc string) {
 // newGroup compiles the rules of a group. Rules about groups that the VPC does
 // not have admit nobody, and neither do ranges of IPv6 addresses.
 func newGroup(g network.Group, ids map[string]bool) *compiledGroup {
-	out := &compiledGroup{rules: slices.Clone(g.Rules)}
+	out := &compiledGroup{rules: slices.Clone(g.Rules), egress: newChain(chainName("out-", g.ID)), ingress: newChain(chainName("in-", g.ID))}
 	for _, r := range g.Rules {
 		if r.Group != "" && !ids[r.Group] || r.Group == "" && !r.CIDR.Addr().Is4() {
 			continue
@@ -136,13 +119,13 @@ func newGroup(g network.Group, ids map[string]bool) *compiledGroup {
 			b = b.address(peer, r.CIDR)
 		}
 		if r.Egress {
-			out.egress = append(out.egress, b.accept())
+			out.egress.rules = append(out.egress.rules, b.accept())
 			if everywhere {
 				out.openOut = append(out.openOut, openProtocols(r)...)
 			}
 			continue
 		}
-		out.ingress = append(out.ingress, b.accept())
+		out.ingress.rules = append(out.ingress.rules, b.accept())
 		if everywhere {
 			out.openIn = append(out.openIn, r)
 		}
@@ -196,21 +179,23 @@ func openProtocols(r network.Rule) []network.Protocol {
 }
 
 // profile takes over one whose groups are the same, or makes it.
-func (c *Compiler) profile(ids []string) *compiledProfile {
+func (c *Compiler) profile(number uint32, ids []string) *compiledProfile {
 	groups := make([]*compiledGroup, len(ids))
 	for n, id := range ids {
 		groups[n] = c.groups[id]
 	}
-	if old := c.profiles[strings.Join(ids, "\n")]; old != nil && slices.Equal(old.groups, groups) {
+	if old := c.profiles[number]; old != nil && slices.Equal(old.groups, groups) {
 		return old
 	}
-	p := &compiledProfile{groups: groups, ingress: untracked(groups)}
-	for _, id := range ids {
-		p.egress = append(p.egress, when().jump(chainName("out-", id)))
-		p.ingress = append(p.ingress, when().jump(chainName("in-", id)))
+	name := "-profile-" + strconv.FormatUint(uint64(number), 16)
+	p := &compiledProfile{groups: groups, egress: newChain("out" + name), ingress: newChain("in" + name)}
+	p.ingress.rules = untracked(groups)
+	for _, g := range groups {
+		p.egress.rules = append(p.egress.rules, when().jump(g.egress.name))
+		p.ingress.rules = append(p.ingress.rules, when().jump(g.ingress.name))
 	}
-	p.egress = append(p.egress, when().drop())
-	p.ingress = append(p.ingress, when().drop())
+	p.egress.rules = append(p.egress.rules, when().drop())
+	p.ingress.rules = append(p.ingress.rules, when().drop())
 	return p
 }
 
@@ -240,97 +225,6 @@ func untracked(groups []*compiledGroup) []rule {
 		}
 	}
 	return out
-}
-
-// membersOf computes what follows from the interfaces, unless they are as before.
-func (c *Compiler) membersOf(w network.World, vpc string, cidr netip.Prefix) {
-	m := &membership{cidr: cidr}
-	for _, i := range w.Interfaces {
-		if i.VPC == vpc {
-			m.interfaces = append(m.interfaces, i)
-		}
-	}
-	for id := range c.groups {
-		m.groups = append(m.groups, id)
-	}
-	slices.Sort(m.groups)
-	if old := c.members; old != nil && old.cidr == cidr && slices.Equal(old.groups, m.groups) && slices.EqualFunc(old.interfaces, m.interfaces, equalInterfaces) {
-		return
-	}
-	c.members = m
-	m.compute(c.groups)
-}
-
-func equalInterfaces(a, b network.Interface) bool {
-	return a.ID == b.ID && a.Passive == b.Passive && slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Groups, b.Groups)
-}
-
-func (m *membership) compute(groups map[string]*compiledGroup) {
-	addressed := datatype{fieldAddr}
-	m.egress = &set{name: mapEgress, key: addressed, data: datatype{fieldMark}, elements: make(map[string]string, len(m.interfaces))}
-	m.ingress = &set{name: mapIngress, key: addressed, data: datatype{fieldMark}, elements: make(map[string]string, len(m.interfaces))}
-	m.members = make(map[string]map[string]string, len(groups))
-	m.profiles = map[uint32][]string{}
-
-	// An address that two interfaces claim is the last one's, as in a policy.
-	owner := make(map[netip.Addr]int, len(m.interfaces))
-	for n, i := range m.interfaces {
-		for _, a := range i.Addresses {
-			if a.Is4() && m.cidr.IsValid() && m.cidr.Contains(a) {
-				owner[a] = n
-			}
-		}
-	}
-	numbers := map[string]string{} // the key of a combination's number
-	for n, i := range m.interfaces {
-		ids := effective(i.Groups, groups)
-		combination := strings.Join(ids, "\n")
-		number, known := numbers[combination]
-		for _, a := range i.Addresses {
-			if at, ok := owner[a]; !ok || at != n {
-				continue
-			}
-			if !known {
-				number, known = markKey(m.number(ids, combination)), true
-				numbers[combination] = number
-			}
-			key := addrKey(a)
-			m.ingress.elements[key] = number
-			if !i.Passive {
-				m.egress.elements[key] = number
-			}
-			for _, id := range ids {
-				if m.members[id] == nil {
-					m.members[id] = map[string]string{}
-				}
-				m.members[id][key] = ""
-			}
-		}
-	}
-}
-
-// effective are the groups of an interface that its VPC has, sorted.
-func effective(ids []string, groups map[string]*compiledGroup) []string {
-	out := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if groups[id] != nil {
-			out = append(out, id)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// number names a combination of groups. It depends on the combination, so that
-// new ones do not rename others, except where two want the same number.
-func (m *membership) number(ids []string, combination string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(combination))
-	n := h.Sum32()
-	for ; m.profiles[n] != nil; n++ {
-	}
-	m.profiles[n] = ids
-	return n
 }
 
 // chainName is a name that nft can read. Ids of groups are such names; others get

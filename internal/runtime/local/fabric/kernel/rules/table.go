@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -175,15 +176,40 @@ func markKey(n uint32) string {
 }
 
 func (t *Table) chain(name string) *chain {
-	c := &chain{name: name, family: unix.NFPROTO_IPV4}
+	c := newChain(name)
 	t.chains[name] = c
 	return c
 }
+
+func newChain(name string) *chain { return &chain{name: name, family: unix.NFPROTO_IPV4} }
 
 func (t *Table) set(name string, key datatype, data datatype, size int) *set {
 	s := &set{name: name, key: key, data: data, elements: make(map[string]string, size)}
 	t.sets[name] = s
 	return s
+}
+
+// plainSet is a set of keys. If an earlier table has it with the same ones, it is
+// taken over and none is made.
+func (t *Table) plainSet(before *Table, name string, key datatype, keys iter.Seq[string]) {
+	if before != nil {
+		old := before.sets[name]
+		n, same := 0, true
+		for k := range keys {
+			if _, same = old.elements[k]; !same {
+				break
+			}
+			n++
+		}
+		if same && n == len(old.elements) {
+			t.sets[name] = old
+			return
+		}
+	}
+	s := t.set(name, key, nil, 0)
+	for k := range keys {
+		s.elements[k] = ""
+	}
 }
 
 func (t *Table) verdictMap(name string, key datatype) *set {
@@ -258,8 +284,8 @@ func (c *chain) print(b *strings.Builder) {
 	b.WriteString("\t}\n")
 }
 
-// share puts chains and sets of an earlier table in place of equal ones, so that
-// telling them apart costs no more than comparing pointers.
+// share puts chains of an earlier table in place of equal ones, so that telling
+// them apart costs no more than comparing pointers.
 func (t *Table) share(before *Table) {
 	if before == nil {
 		return
@@ -267,11 +293,6 @@ func (t *Table) share(before *Table) {
 	for name, c := range t.chains {
 		if old := before.chains[name]; old != nil && old.equal(c) {
 			t.chains[name] = old
-		}
-	}
-	for name, s := range t.sets {
-		if old := before.sets[name]; old != nil && old != s && old.equal(s) {
-			t.sets[name] = old
 		}
 	}
 }
@@ -284,11 +305,8 @@ func (c *chain) equal(o *chain) bool {
 	return sameBase && c.family == o.family && slices.EqualFunc(c.rules, o.rules, func(a, b rule) bool { return a.text == b.text })
 }
 
-func (s *set) equal(o *set) bool {
-	return s == o || s.sameShape(o) && maps.Equal(s.elements, o.elements)
-}
-
-// sameShape reports whether one can become the other by a change of elements.
-func (s *set) sameShape(o *set) bool {
-	return s.chains == o.chains && slices.Equal(s.key, o.key) && slices.Equal(s.data, o.data)
+func (s *set) clone() *set {
+	out := *s
+	out.elements = maps.Clone(s.elements)
+	return &out
 }
