@@ -42,7 +42,7 @@ func (s *server) openAPI(ctx context.Context, undo *undo) error {
 		return err
 	}
 	networks := ec2.New(ec2.Config{
-		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, Classic: s.cfg.Classic(), NewID: newID,
+		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, Classic: s.cfg.Classic(), Clock: s.clock, NewID: newID,
 	})
 	if err := networks.Prepare(ctx); err != nil {
 		return fmt.Errorf("preparing the networks: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/certificate"
 	"github.com/larder-cache/larder/internal/controller/event"
+	"github.com/larder-cache/larder/internal/controller/instance"
 	"github.com/larder-cache/larder/internal/controller/maintenance"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/controller/publication"
@@ -25,10 +26,10 @@ import (
 //	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
-//	host               all of these                                 the runtime; nodes(status) by Follow; cache-security-groups(status)
+//	host               all of these, instances                      the runtime; nodes(status), instances(status) by Follow; cache-security-groups(status)
 //	publication        cache-clusters replication-groups            publications addresses
-//	host               all of these                                 the runtime; nodes(status) by Follow
 //	event              events                                       events (removes old ones)
+//	instance           instances                                    instances (removes ended ones)
 func (s *server) controllers() []reconcile.Controller {
 	engines := nodespec.Installed{Catalog: s.catalog}
 	all := []reconcile.Controller{
@@ -40,6 +41,7 @@ func (s *server) controllers() []reconcile.Controller {
 		publication.New(publication.Config{Store: s.store}),
 		s.host.Controller(),
 		event.New(event.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
+		instance.New(instance.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
 	}
 	for i := range all {
 		all[i].OnError = logFailure(s.io.Log, all[i].Name)

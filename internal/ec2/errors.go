@@ -254,3 +254,72 @@ func errClassicProtocol(protocol string) error {
 func errRuleExistsClassic(rule string) error {
 	return core.Errorf("InvalidPermission.Duplicate", "The permission '%s' has already been authorized on the specified group", rule)
 }
+
+// Instances.
+
+func errImageMalformed(id string) error {
+	return core.Errorf("InvalidAMIID.Malformed", `Invalid id: "%s" (expecting "ami-...")`, id)
+}
+
+func errImageNotFound(id string) error {
+	return core.Errorf("InvalidAMIID.NotFound", "The image id '[%s]' does not exist", id)
+}
+
+func errInstanceType(name string) error {
+	return errInvalid("Invalid value '%s' for InstanceType.", name)
+}
+
+func errInstanceTypes(names []string) error {
+	return core.Errorf("InvalidInstanceType", "The following supplied instance types do not exist: [%s]", strings.Join(names, ", "))
+}
+
+func errInstanceLimit(n int) error {
+	return core.Errorf("InstanceLimitExceeded",
+		"You have requested more instances (%d) than your current instance limit of %d allows for the specified instance type.", n, maxInstances)
+}
+
+func errWithInterface(what string) error {
+	return core.Errorf("InvalidParameterCombination", "Network interfaces and an instance-level %s may not be specified on the same request", what)
+}
+
+func errIdempotence() error {
+	return core.Errorf("IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).")
+}
+
+func errNoDefaultSubnet(vpc string) error {
+	return core.Errorf("MissingInput", "No subnets found for the default VPC '%s'. Please specify a subnet.", vpc)
+}
+
+func errAddresses(subnet string) error {
+	return core.Errorf("InsufficientFreeAddressesInSubnet",
+		"There are not enough free addresses in subnet '%s' to satisfy the requested number of instances.", subnet)
+}
+
+func errGroupOfAnotherNetwork(group, subnet string) error {
+	return core.Errorf("InvalidParameter", "Security group %s and subnet %s belong to different networks.", group, subnet)
+}
+
+func errInterfaceGroupLimit() error {
+	return core.Errorf("SecurityGroupsPerInterfaceLimitExceeded", "The maximum number of security groups per interface has been reached.")
+}
+
+func errInstanceMalformed(id string) error {
+	return core.Errorf("InvalidInstanceID.Malformed", `Invalid id: "%s"`, id)
+}
+
+func errInstanceNotFound(id string) error {
+	return core.Errorf("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+}
+
+func errInstanceState(id, done string) error {
+	return core.Errorf("IncorrectInstanceState", "The instance '%s' is not in a state from which it can be %s.", id, done)
+}
+
+func errInstanceProtected(id, attribute, done string) error {
+	return core.Errorf("OperationNotPermitted",
+		"The instance '%s' may not be %s. Modify its '%s' instance attribute and try again.", id, done, attribute)
+}
+
+func errRequesterManaged() error {
+	return core.Errorf("AuthFailure", "You do not have permission to access the specified resource.").WithStatus(http.StatusForbidden)
+}

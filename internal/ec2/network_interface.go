@@ -20,10 +20,13 @@ type networkInterface struct {
 	resource.NetworkInterface
 	description string
 	groups      []*wire.GroupIdentifier
+	// instance is the one that has it; nil for those that ElastiCache or Larder
+	// made and keeps.
+	instance *resource.Instance
 }
 
-// interfaces are those of the region's nodes, and those by which the host is an
-// instance of VPCs.
+// interfaces are those of the region's nodes and instances, and those by which the
+// host is an instance of VPCs.
 func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 	var out []networkInterface
 	for _, i := range resource.NetworkInterfaces(r, region) {
@@ -40,11 +43,31 @@ func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 	for _, p := range resource.Publications.List(r, key(region, "")) {
 		out = append(out, networkInterface{NetworkInterface: p.Interface(), description: "Larder publication " + p.ID})
 	}
+	for _, i := range resource.Instances.List(r, key(region, "")) {
+		if i.Exists() {
+			out = append(out, networkInterface{NetworkInterface: ownInterface(i), description: i.Spec.Interface.Description, instance: i})
+		}
+	}
 	for n := range out {
-		for _, id := range out[n].SecurityGroupIDs {
-			if g, ok := resource.SecurityGroups.Get(r, key(region, id)); ok {
-				out[n].groups = append(out[n].groups, &wire.GroupIdentifier{GroupId: core.Ptr(g.ID), GroupName: core.Ptr(g.Name)})
-			}
+		out[n].groups = groupNames(r, region, out[n].SecurityGroupIDs)
+	}
+	return out
+}
+
+// ownInterface is the interface of an instance.
+func ownInterface(i *resource.Instance) resource.NetworkInterface {
+	return resource.NetworkInterface{
+		ID: i.Spec.Interface.ID, Region: i.Region, VPCID: i.Spec.VPCID, SubnetID: i.Spec.SubnetID, Zone: i.Spec.Zone,
+		Address: i.Spec.Address, SecurityGroupIDs: i.Spec.SecurityGroupIDs, Created: i.Spec.Created,
+	}
+}
+
+// groupNames names groups as interfaces and instances show them.
+func groupNames(r store.Reader, region string, ids []string) []*wire.GroupIdentifier {
+	out := []*wire.GroupIdentifier{}
+	for _, id := range ids {
+		if g, ok := resource.SecurityGroups.Get(r, key(region, id)); ok {
+			out = append(out, &wire.GroupIdentifier{GroupId: core.Ptr(g.ID), GroupName: core.Ptr(g.Name)})
 		}
 	}
 	return out
@@ -68,8 +91,7 @@ func (s *Service) hostInterface(r store.Reader, a *resource.Attachment) (resourc
 	return resource.NetworkInterface{}, false
 }
 
-// DescribeNetworkInterfaces lists the interfaces of the region. Nobody but Larder
-// changes them.
+// DescribeNetworkInterfaces lists the interfaces of the region.
 func (s *Service) DescribeNetworkInterfaces(ctx context.Context, in *wire.DescribeNetworkInterfacesRequest) (*wire.DescribeNetworkInterfacesResult, error) {
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
@@ -97,8 +119,12 @@ func (s *Service) DescribeNetworkInterfaces(ctx context.Context, in *wire.Descri
 	return out, nil
 }
 
-// attachment is derived from the interface as the interface is from the node.
+// attachment is derived from the interface as the interface is from the node; an
+// instance's has an id of its own.
 func (n networkInterface) attachment() string {
+	if n.instance != nil {
+		return n.instance.Spec.Interface.AttachmentID
+	}
 	return "ela-attach-" + strings.TrimPrefix(n.ID, "eni-")
 }
 
@@ -114,6 +140,11 @@ func (s *Service) wireInterface(n networkInterface) *wire.NetworkInterface {
 			DeviceIndex: core.Ptr(1), InstanceOwnerId: core.Ptr(requester), Status: core.Ptr("attached"),
 		},
 		TagSet: []*wire.Tag{},
+	}
+	if i := n.instance; i != nil {
+		out.RequesterId, out.RequesterManaged, out.TagSet = nil, core.Ptr(false), wireTags(i.Spec.Interface.Tags)
+		out.Attachment.InstanceId, out.Attachment.InstanceOwnerId = core.Ptr(i.ID), core.Ptr(s.account)
+		out.Attachment.DeviceIndex, out.Attachment.DeleteOnTermination = core.Ptr(0), core.Ptr(true)
 	}
 	if !n.Created.IsZero() {
 		out.Attachment.AttachTime = core.Ptr(n.Created)
@@ -134,6 +165,11 @@ func (s *Service) interfaceAttributes(n networkInterface) attributes {
 	for _, g := range n.groups {
 		out["group-id"] = append(out["group-id"], *g.GroupId)
 		out["group-name"] = append(out["group-name"], *g.GroupName)
+	}
+	if i := n.instance; i != nil {
+		out["attachment.instance-id"], out["attachment.instance-owner-id"] = []string{i.ID}, []string{s.account}
+		out["attachment.device-index"], out["requester-id"], out["requester-managed"] = []string{"0"}, nil, boolText(false)
+		return out.tagged(i.Spec.Interface.Tags)
 	}
 	return out.tagged(nil)
 }

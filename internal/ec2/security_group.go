@@ -222,6 +222,9 @@ func groupInUse(r store.Reader, g *resource.SecurityGroup) bool {
 	attached = attached || slices.ContainsFunc(resource.Publications.List(r, key(g.Region, "")), func(p *resource.Publication) bool {
 		return slices.Contains(p.SecurityGroupIDs, g.ID)
 	})
+	attached = attached || slices.ContainsFunc(resource.Instances.List(r, key(g.Region, "")), func(i *resource.Instance) bool {
+		return i.Exists() && slices.Contains(i.Spec.SecurityGroupIDs, g.ID)
+	})
 	return attached || slices.ContainsFunc(resource.SecurityGroups.List(r, key(g.Region, "")), func(o *resource.SecurityGroup) bool {
 		return o.ID != g.ID && slices.ContainsFunc(o.Rules, func(r resource.SecurityGroupRule) bool { return r.GroupID == g.ID })
 	})

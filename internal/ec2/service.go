@@ -1,13 +1,15 @@
 // Package ec2 is the slice of EC2 that users of ElastiCache touch: the regions and
-// zones of the account, its VPCs with their subnets, and the security groups that
-// decide who may connect. Every region has its own default VPC, made when it is
-// first looked at; an account that has EC2-Classic has that instead. Handlers store what is wanted; what enforces it reads that.
+// zones of the account, its VPCs with their subnets, the instances from which
+// clients connect, and the security groups that decide who may. Every region has its
+// own default VPC, made when it is first looked at; an account that has EC2-Classic has
+// that instead. Handlers store what is wanted; what enforces it reads that.
 package ec2
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"runtime"
 	"strings"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
@@ -25,6 +27,7 @@ type Config struct {
 	Windows [2]int
 	// Classic: the account has EC2-Classic, and no default VPCs.
 	Classic bool
+	Clock   core.Clock
 	// NewID returns a fresh random identifier of at least 17 hexadecimal digits; it
 	// is called outside transactions.
 	NewID func() string
@@ -36,14 +39,27 @@ type Service struct {
 	account string
 	windows [2]int
 	classic bool
+	clock   core.Clock
 	newID   func() string
+	// architecture is that of the host, and so of every instance.
+	architecture string
 }
 
 var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {
-	return &Service{store: c.Store, account: c.Account, windows: c.Windows, classic: c.Classic, newID: c.NewID}
+	return &Service{
+		store: c.Store, account: c.Account, windows: c.Windows, classic: c.Classic, clock: c.Clock, newID: c.NewID, architecture: hostArchitecture(),
+	}
+}
+
+// hostArchitecture is this program's in EC2's words.
+func hostArchitecture() string {
+	if runtime.GOARCH == "arm64" {
+		return arm
+	}
+	return intel
 }
 
 // fresh is an identifier that nothing had before.

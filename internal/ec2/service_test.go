@@ -20,7 +20,7 @@ const account = "123456789012"
 
 func newService(t *testing.T) *Service {
 	t.Helper()
-	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}, NewID: newID()})
+	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}, Clock: core.SystemClock{}, NewID: newID()})
 }
 
 // newID counts, from any number of goroutines.

@@ -56,6 +56,19 @@ func retag(tx *store.Tx, region, id string, edit func(map[string]string) (map[st
 			return errGroupNotFound(id)
 		}
 		return edited(&g.Tags, edit, func() { resource.SecurityGroups.Put(tx, groupKey(g), g) })
+	case "i":
+		i, err := findInstance(tx, region, id)
+		if err != nil {
+			return err
+		}
+		return edited(&i.Tags, edit, func() { resource.Instances.Put(tx, i.Key(), i) })
+	case "eni":
+		for _, i := range resource.Instances.List(tx, key(region, "")) {
+			if i.Spec.Interface.ID == id && i.Exists() {
+				return edited(&i.Spec.Interface.Tags, edit, func() { resource.Instances.Put(tx, i.Key(), i) })
+			}
+		}
+		return errInterfaceNotFound(id)
 	case "sgr":
 		for _, g := range resource.SecurityGroups.List(tx, key(region, "")) {
 			for i := range g.Rules {
@@ -138,6 +151,12 @@ func tagsOf(r store.Reader, region string) []tag {
 		add("security-group", g.ID, g.Tags)
 		for _, rule := range g.Rules {
 			add("security-group-rule", rule.ID, rule.Tags)
+		}
+	}
+	for _, i := range resource.Instances.List(r, key(region, "")) {
+		add("instance", i.ID, i.Tags)
+		if i.Exists() {
+			add("network-interface", i.Spec.Interface.ID, i.Spec.Interface.Tags)
 		}
 	}
 	return out

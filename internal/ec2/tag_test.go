@@ -105,7 +105,9 @@ func TestTagRefusals(t *testing.T) {
 		{"no such subnet", "subnet-0", []string{"k=v"}, "InvalidSubnetID.NotFound", "subnet-0"},
 		{"no such group", "sg-0", []string{"k=v"}, "InvalidGroup.NotFound", "sg-0"},
 		{"no such rule", "sgr-0", []string{"k=v"}, "InvalidSecurityGroupRuleId.NotFound", "sgr-0"},
-		{"what has no tags", "eni-0", []string{"k=v"}, "InvalidID", "The ID 'eni-0' is not valid"},
+		{"no such instance", "i-0", []string{"k=v"}, "InvalidInstanceID.NotFound", "i-0"},
+		{"no such interface", "eni-0", []string{"k=v"}, "InvalidNetworkInterfaceID.NotFound", "eni-0"},
+		{"what has no tags", "igw-0", []string{"k=v"}, "InvalidID", "The ID 'igw-0' is not valid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// The other resource of the request gets nothing either.

@@ -9,6 +9,7 @@ var (
 	SecurityGroups      = store.NewTable[SecurityGroup]("security-groups")
 	Addresses           = store.NewTable[Address]("addresses")
 	Attachments         = store.NewTable[Attachment]("attachments")
+	Instances           = store.NewTable[Instance]("instances")
 	CacheClusters       = store.NewTable[CacheCluster]("cache-clusters")
 	ReplicationGroups   = store.NewTable[ReplicationGroup]("replication-groups")
 	Nodes               = store.NewTable[Node]("nodes")

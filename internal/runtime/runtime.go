@@ -7,6 +7,7 @@ package runtime
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -21,9 +22,9 @@ import (
 // document are stopped and their directories removed: a document is always the
 // whole truth.
 //
-// Reports carries a report for a node each time something in it changes, the
-// latest one winning when the reader is slow; after the start one for every
-// node found. The channel is closed by Close.
+// Reports carries a report for a node or an instance each time something in it
+// changes, the latest one winning when the reader is slow; after the start one for
+// every node found. The channel is closed by Close.
 //
 // Enforced is the revision of the latest document whose World is known to be in
 // force: who connects from then on is let in or refused as it says. It is 0 until
@@ -66,7 +67,37 @@ type Document struct {
 	World network.World
 	// Windows say where the clients of each VPC come from, by Endpoint.Network.
 	Windows map[string]network.Window
+	// Instances are sorted by ID.
+	Instances []Instance
 }
+
+// Instance is a place of a network from which programs of this host can connect.
+type Instance struct {
+	// ID is the store key of the instance: REGION/INSTANCEID.
+	ID string
+	// Network is the id of the VPC that it is in, Address its own there.
+	Network string
+	Address netip.Addr
+	// Running: it can send. The address of one that does not run is nobody's.
+	Running bool
+	// Boots is echoed in the report. With a higher number what ran in the instance
+	// ends, where it has a namespace of its own.
+	Boots int
+}
+
+// InstanceReport is the ID of the report of an instance, which is no node's. Its
+// Phase is PhaseRunning, PhaseGone for one that does not run, or PhaseFailed; its
+// Incarnation is Boots.
+func InstanceReport(id string) string { return instancePrefix + id }
+
+// ReportedInstance is the id of the instance that a report is about, if it is about
+// one.
+func ReportedInstance(report string) (id string, ok bool) {
+	return strings.CutPrefix(report, instancePrefix)
+}
+
+// instancePrefix has a character that ids of nodes have not.
+const instancePrefix = "instance "
 
 // Node is one engine process that shall run.
 type Node struct {

@@ -40,6 +40,28 @@ func TakeAddress(tx *store.Tx, vpc *resource.VPC, subnet resource.Subnet, owner 
 	return netip.Addr{}, nil
 }
 
+// ClaimAddress gives owner one certain address of a subnet; false if something
+// has it.
+func ClaimAddress(tx *store.Tx, vpc *resource.VPC, ip netip.Addr, owner string) bool {
+	k := addressKey(vpc.Region, vpc.ID, ip.String())
+	if _, taken := resource.Addresses.Get(tx, k); taken {
+		return false
+	}
+	resource.Addresses.Put(tx, k, &resource.Address{Owner: owner})
+	return true
+}
+
+// Usable reports whether something may be given an address of a subnet: the first
+// four and the last one are the network's own.
+func Usable(subnet netip.Prefix, ip netip.Addr) bool {
+	if !subnet.Contains(ip) || !ip.Is4() {
+		return false
+	}
+	base, at := subnet.Masked().Addr().As4(), ip.As4()
+	offset := binary.BigEndian.Uint32(at[:]) - binary.BigEndian.Uint32(base[:])
+	return offset >= reservedAddresses && offset < uint32(1)<<(32-subnet.Bits())-1
+}
+
 func addressKey(region, vpcID, ip string) string { return region + "/" + vpcID + "/" + ip }
 
 func hashOf(s string) uint32 {

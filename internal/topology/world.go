@@ -41,6 +41,17 @@ func World(r store.Reader) (network.World, map[string]network.Interface) {
 			})
 		}
 	}
+	for _, i := range resource.Instances.List(r, "") {
+		address, err := netip.ParseAddr(i.Spec.Address)
+		if err != nil || !i.Exists() {
+			continue
+		}
+		// One that does not run is in no group, so nothing that has its address is let
+		// in or out anywhere.
+		w.Interfaces = append(w.Interfaces, network.Interface{
+			ID: i.Spec.Interface.ID, VPC: i.Spec.VPCID, Addresses: []netip.Addr{address}, Groups: i.Groups(),
+		})
+	}
 	for _, region := range regions {
 		for _, n := range resource.NetworkInterfaces(r, region) {
 			address, err := netip.ParseAddr(n.Address)

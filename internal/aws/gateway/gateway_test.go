@@ -97,7 +97,7 @@ func TestActions(t *testing.T) {
 		"unknown, escaped":     {post(t, "elasticache", "Action=%3Ca%3E"), 400, queryError, "InvalidAction", "Could not find operation &lt;a&gt; for version 2015-02-02"},
 		"not served":           {post(t, "elasticache", "Action=CreateGlobalReplicationGroup"), 400, queryError, "InvalidAction", "The action CreateGlobalReplicationGroup is not served by this version of Larder."},
 		"ec2 unknown":          {post(t, "ec2", "Action=Fly"), 400, ec2Error, "InvalidAction", "The action Fly is not valid for this web service."},
-		"ec2 not served":       {post(t, "ec2", "Action=RunInstances"), 400, ec2Error, "InvalidAction", "The action RunInstances is not served by this version of Larder."},
+		"ec2 not served":       {post(t, "ec2", "Action=CreateNatGateway"), 400, ec2Error, "InvalidAction", "The action CreateNatGateway is not served by this version of Larder."},
 		"service not served":   {post(t, "s3", ""), 400, queryError, "InvalidAction", "The service s3 is not served by this version of Larder."},
 		"json service":         {sign(t, testCreds, "kms", "us-east-1", testTime, withTarget("TrentService.ListKeys")), 400, jsonError, "UnknownOperationException", "The service kms is not served by this version of Larder."},
 		"malformed form":       {post(t, "elasticache", "Action=%"), 404, queryError, "MalformedQueryString", "The query string contains a syntax error."},

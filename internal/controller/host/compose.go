@@ -24,6 +24,7 @@ func Compose(r store.Reader, secrets Secrets) (*runtime.Document, error) {
 	c := &composer{reader: r, secrets: secrets, nodes: map[string]*resource.Node{}, clusters: map[string]*resource.CacheCluster{}}
 	c.doc.World, c.interfaces = topology.World(r)
 	c.doc.Windows = topology.Windows(r)
+	c.instances()
 	for _, cluster := range resource.CacheClusters.List(r, "") {
 		c.clusters[cluster.Region+"/"+cluster.ID] = cluster
 	}

@@ -59,7 +59,8 @@ func (h *Host) Controller() reconcile.Controller {
 func watches(c store.Change) []string {
 	switch c.Table {
 	case resource.Nodes.Name(), resource.CacheClusters.Name(), resource.ReplicationGroups.Name(), resource.Certificates.Name(),
-		resource.VPCs.Name(), resource.SecurityGroups.Name(), resource.Attachments.Name(), resource.CacheSecurityGroups.Name(), resource.Publications.Name():
+		resource.VPCs.Name(), resource.SecurityGroups.Name(), resource.Attachments.Name(), resource.CacheSecurityGroups.Name(),
+		resource.Publications.Name(), resource.Instances.Name():
 		return []string{theHost}
 	}
 	return nil

@@ -68,6 +68,7 @@ func (h *Host) flush(ctx context.Context, pending map[string]runtime.Report) err
 func (h *Host) Record(ctx context.Context, reports []runtime.Report) error {
 	now := h.Clock.Now()
 	var news []*resource.Node
+	var instances []*resource.Instance
 	err := h.Store.Update(ctx, func(tx *store.Tx) error {
 		news = news[:0]
 		for _, r := range reports {
@@ -83,6 +84,7 @@ func (h *Host) Record(ctx context.Context, reports []runtime.Report) error {
 			resource.Nodes.Put(tx, r.ID, n)
 			news = append(news, n)
 		}
+		instances = recordInstances(tx, reports)
 		return nil
 	})
 	if err != nil {
@@ -93,6 +95,7 @@ func (h *Host) Record(ctx context.Context, reports []runtime.Report) error {
 			"generation", n.Status.Generation, "pid", n.Status.PID, "role", n.Status.Role,
 			"link", n.Status.LinkUp, "message", n.Status.Message)
 	}
+	h.logInstances(ctx, instances)
 	return nil
 }
 

@@ -17,8 +17,8 @@ import (
 // goroutine at a time.
 type Fabric interface {
 	// Apply returns when the network is in force: a connection accepted later is
-	// treated as it says. failed names the endpoints (by ID) which could not be
-	// brought about, with the reason, for example that the address is taken; the
+	// treated as it says. failed names the endpoints and instances (by ID) which could
+	// not be brought about, with the reason, for example that the address is taken; the
 	// others are in force all the same. err means that nothing is known to be in
 	// force. The network must not be changed any more.
 	Apply(ctx context.Context, n Network) (failed map[string]error, err error)
@@ -38,6 +38,8 @@ type Network struct {
 	// World and Windows are those of runtime.Document.
 	World   policy.World
 	Windows map[string]policy.Window
+	// Instances are those of runtime.Document.
+	Instances []runtime.Instance
 }
 
 // VPCNames are the addresses of the endpoints' names inside the VPCs.

@@ -110,7 +110,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		cfg: cfg, nodesDir: nodes, boot: boot, descriptors: int(min(files.Max, 1<<20)),
 		base: base, ctx: ctx, cancel: cancel, reports: newReports(), nodes: make(map[string]*node),
 	}
-	r.net = newNetwork(cfg.Fabric, cfg.Clock, cfg.Log, r.wakeAll)
+	r.net = newNetwork(cfg.Fabric, cfg.Clock, cfg.Log, r.wakeAll, r.reports.put)
 	if err := r.adopt(); err != nil {
 		cancel()
 		r.reports.close()

@@ -43,6 +43,7 @@ type network struct {
 	clock   core.Clock
 	log     *slog.Logger
 	changed func() // after a change of what reached tells
+	report  func(runtime.Report)
 	wake    chan struct{}
 	done    chan struct{}
 
@@ -51,6 +52,7 @@ type network struct {
 	nodes     map[string]place   // by node id
 	world     policy.World
 	windows   map[string]policy.Window
+	instances []runtime.Instance
 	backends  map[string]backend // by node id
 	version   int64              // of all above
 	applied   int64              // the version that is in force
@@ -64,9 +66,9 @@ type network struct {
 	troubles map[string]error
 }
 
-func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func()) *network {
+func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func(), report func(runtime.Report)) *network {
 	return &network{
-		fabric: f, clock: clock, log: log, changed: changed,
+		fabric: f, clock: clock, log: log, changed: changed, report: report,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), backends: make(map[string]backend),
 	}
 }
@@ -89,6 +91,9 @@ func (n *network) setDocument(doc *runtime.Document) int64 {
 	}
 	if !maps.Equal(n.windows, doc.Windows) {
 		n.windows, changed = doc.Windows, true
+	}
+	if !slices.Equal(n.instances, doc.Instances) {
+		n.instances, changed = doc.Instances, true
 	}
 	if changed {
 		n.bump()
@@ -201,6 +206,7 @@ func (n *network) run(ctx context.Context) {
 			}
 			continue
 		}
+		n.tell(next.Instances, failed)
 		last = next
 		n.note(next.Endpoints, failed)
 		n.settle(version, n.byNode(failed), true)
@@ -261,7 +267,7 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 		}
 		eps = append(eps, ep)
 	}
-	return &Network{Endpoints: eps, World: n.world, Windows: n.windows}, n.version, n.endpoints != nil
+	return &Network{Endpoints: eps, World: n.world, Windows: n.windows, Instances: n.instances}, n.version, n.endpoints != nil
 }
 
 // byNode says the failures of endpoints for the nodes that the document has behind

@@ -34,7 +34,7 @@ func TestListening(t *testing.T) {
 	const node, open, shut = "us-east-1/c/0001", "publication us-east-1/pub-1", "publication us-east-1/pub-2"
 	fabric := &picky{got: make(chan Network, 10), refused: map[string]error{shut: errors.New("taken"), runtime.ResolverID: errors.New("no port")}}
 	changed := make(chan struct{}, 10)
-	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} })
+	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} }, func(runtime.Report) {})
 	if got := n.listening(open); got != (runtime.Listening{}) {
 		t.Errorf("before anything is known: %+v", got)
 	}

@@ -2,9 +2,18 @@
 
 package ec2
 
+import (
+	"time"
+)
+
 // AttributeBooleanValue is a structure of the API.
 type AttributeBooleanValue struct {
 	Value *bool `out:"value"`
+}
+
+// AttributeValue is a structure of the API.
+type AttributeValue struct {
+	Value *string `out:"value"`
 }
 
 // AuthorizeSecurityGroupEgressRequest is a structure of the API.
@@ -34,6 +43,45 @@ type AuthorizeSecurityGroupIngressRequest struct {
 	ToPort                     *int
 	DryRun                     *bool
 	TagSpecifications          []*TagSpecification `in:"TagSpecification"`
+}
+
+// BlobAttributeValue is a structure of the API.
+type BlobAttributeValue struct {
+	Value *string
+}
+
+// BlockDeviceMapping is a structure of the API.
+type BlockDeviceMapping struct {
+	DeviceName  *string         `out:"deviceName"`
+	VirtualName *string         `out:"virtualName"`
+	Ebs         *EbsBlockDevice `out:"ebs"`
+	NoDevice    *string         `out:"noDevice"`
+}
+
+// CapacityReservationSpecification is a structure of the API.
+type CapacityReservationSpecification struct {
+	CapacityReservationPreference *string `enum:"open|none"`
+	CapacityReservationTarget     *CapacityReservationTarget
+}
+
+// CapacityReservationTarget is a structure of the API.
+type CapacityReservationTarget struct {
+	CapacityReservationId               *string
+	CapacityReservationResourceGroupArn *string
+}
+
+// ConnectionTrackingSpecificationRequest is a structure of the API.
+type ConnectionTrackingSpecificationRequest struct {
+	TcpEstablishedTimeout *int
+	UdpStreamTimeout      *int
+	UdpTimeout            *int
+}
+
+// CpuOptionsRequest is a structure of the API.
+type CpuOptionsRequest struct {
+	CoreCount      *int
+	ThreadsPerCore *int
+	AmdSevSnp      *string `enum:"enabled|disabled"`
 }
 
 // CreateDefaultVpcRequest is a structure of the API.
@@ -90,6 +138,11 @@ type CreateVpcRequest struct {
 	TagSpecifications               []*TagSpecification `in:"TagSpecification"`
 }
 
+// CreditSpecificationRequest is a structure of the API.
+type CreditSpecificationRequest struct {
+	CpuCredits *string `required:"true"`
+}
+
 // DeleteSecurityGroupRequest is a structure of the API.
 type DeleteSecurityGroupRequest struct {
 	GroupId   *string
@@ -129,6 +182,72 @@ type DescribeAvailabilityZonesRequest struct {
 	ZoneIds              []string  `in:"ZoneId"`
 	AllAvailabilityZones *bool
 	DryRun               *bool
+}
+
+// DescribeImagesRequest is a structure of the API.
+type DescribeImagesRequest struct {
+	ExecutableUsers   []string  `in:"ExecutableBy"`
+	Filters           []*Filter `in:"Filter"`
+	ImageIds          []string  `in:"ImageId"`
+	Owners            []string  `in:"Owner"`
+	IncludeDeprecated *bool
+	IncludeDisabled   *bool
+	DryRun            *bool
+	MaxResults        *int
+	NextToken         *string
+}
+
+// DescribeInstanceAttributeRequest is a structure of the API.
+type DescribeInstanceAttributeRequest struct {
+	Attribute  *string `required:"true" enum:"instanceType|kernel|ramdisk|userData|disableApiTermination|instanceInitiatedShutdownBehavior|rootDeviceName|blockDeviceMapping|productCodes|sourceDestCheck|groupSet|ebsOptimized|sriovNetSupport|enaSupport|enclaveOptions|disableApiStop"`
+	DryRun     *bool
+	InstanceId *string `required:"true"`
+}
+
+// DescribeInstanceCreditSpecificationsRequest is a structure of the API.
+type DescribeInstanceCreditSpecificationsRequest struct {
+	DryRun      *bool
+	Filters     []*Filter `in:"Filter"`
+	InstanceIds []string  `in:"InstanceId"`
+	MaxResults  *int      `min:"5" max:"1000"`
+	NextToken   *string
+}
+
+// DescribeInstanceStatusRequest is a structure of the API.
+type DescribeInstanceStatusRequest struct {
+	Filters             []*Filter `in:"Filter"`
+	InstanceIds         []string  `in:"InstanceId"`
+	MaxResults          *int
+	NextToken           *string
+	DryRun              *bool
+	IncludeAllInstances *bool
+}
+
+// DescribeInstanceTypeOfferingsRequest is a structure of the API.
+type DescribeInstanceTypeOfferingsRequest struct {
+	DryRun       *bool
+	LocationType *string   `enum:"region|availability-zone|availability-zone-id|outpost"`
+	Filters      []*Filter `in:"Filter"`
+	MaxResults   *int      `min:"5" max:"1000"`
+	NextToken    *string
+}
+
+// DescribeInstanceTypesRequest is a structure of the API.
+type DescribeInstanceTypesRequest struct {
+	DryRun        *bool
+	InstanceTypes []string  `in:"InstanceType" min:"0" max:"100"`
+	Filters       []*Filter `in:"Filter"`
+	MaxResults    *int      `min:"5" max:"100"`
+	NextToken     *string
+}
+
+// DescribeInstancesRequest is a structure of the API.
+type DescribeInstancesRequest struct {
+	Filters     []*Filter `in:"Filter"`
+	InstanceIds []string  `in:"InstanceId"`
+	DryRun      *bool
+	MaxResults  *int
+	NextToken   *string
 }
 
 // DescribeNetworkAclsRequest is a structure of the API.
@@ -218,10 +337,138 @@ type DescribeVpcsRequest struct {
 	MaxResults *int `min:"5" max:"1000"`
 }
 
+// EbsBlockDevice is a structure of the API.
+type EbsBlockDevice struct {
+	DeleteOnTermination *bool   `out:"deleteOnTermination"`
+	Iops                *int    `out:"iops"`
+	SnapshotId          *string `out:"snapshotId"`
+	VolumeSize          *int    `out:"volumeSize"`
+	VolumeType          *string `out:"volumeType" enum:"standard|io1|io2|gp2|sc1|st1|gp3"`
+	KmsKeyId            *string `out:"kmsKeyId"`
+	Throughput          *int    `out:"throughput"`
+	OutpostArn          *string `out:"outpostArn"`
+	Encrypted           *bool   `out:"encrypted"`
+}
+
+// EbsInstanceBlockDeviceSpecification is a structure of the API.
+type EbsInstanceBlockDeviceSpecification struct {
+	DeleteOnTermination *bool
+	VolumeId            *string
+}
+
+// ElasticGpuSpecification is a structure of the API.
+type ElasticGpuSpecification struct {
+	Type *string `required:"true"`
+}
+
+// ElasticInferenceAccelerator is a structure of the API.
+type ElasticInferenceAccelerator struct {
+	Type  *string `required:"true"`
+	Count *int    `min:"1"`
+}
+
+// EnaSrdSpecification is a structure of the API.
+type EnaSrdSpecification struct {
+	EnaSrdEnabled          *bool
+	EnaSrdUdpSpecification *EnaSrdUdpSpecification
+}
+
+// EnaSrdSpecificationRequest is a structure of the API.
+type EnaSrdSpecificationRequest struct {
+	EnaSrdEnabled          *bool
+	EnaSrdUdpSpecification *EnaSrdUdpSpecificationRequest
+}
+
+// EnaSrdUdpSpecification is a structure of the API.
+type EnaSrdUdpSpecification struct {
+	EnaSrdUdpEnabled *bool
+}
+
+// EnaSrdUdpSpecificationRequest is a structure of the API.
+type EnaSrdUdpSpecificationRequest struct {
+	EnaSrdUdpEnabled *bool
+}
+
+// EnclaveOptionsRequest is a structure of the API.
+type EnclaveOptionsRequest struct {
+	Enabled *bool
+}
+
 // Filter is a structure of the API.
 type Filter struct {
 	Name   *string
 	Values []string `in:"Value"`
+}
+
+// HibernationOptionsRequest is a structure of the API.
+type HibernationOptionsRequest struct {
+	Configured *bool
+}
+
+// IamInstanceProfileSpecification is a structure of the API.
+type IamInstanceProfileSpecification struct {
+	Arn  *string
+	Name *string
+}
+
+// InstanceBlockDeviceMappingSpecification is a structure of the API.
+type InstanceBlockDeviceMappingSpecification struct {
+	DeviceName  *string
+	Ebs         *EbsInstanceBlockDeviceSpecification
+	NoDevice    *string
+	VirtualName *string
+}
+
+// InstanceIpv6Address is a structure of the API.
+type InstanceIpv6Address struct {
+	Ipv6Address   *string `out:"ipv6Address"`
+	IsPrimaryIpv6 *bool   `out:"isPrimaryIpv6"`
+}
+
+// InstanceMaintenanceOptionsRequest is a structure of the API.
+type InstanceMaintenanceOptionsRequest struct {
+	AutoRecovery *string `enum:"disabled|default"`
+}
+
+// InstanceMarketOptionsRequest is a structure of the API.
+type InstanceMarketOptionsRequest struct {
+	MarketType  *string `enum:"spot|capacity-block"`
+	SpotOptions *SpotMarketOptions
+}
+
+// InstanceMetadataOptionsRequest is a structure of the API.
+type InstanceMetadataOptionsRequest struct {
+	HttpTokens              *string `enum:"optional|required"`
+	HttpPutResponseHopLimit *int
+	HttpEndpoint            *string `enum:"disabled|enabled"`
+	HttpProtocolIpv6        *string `enum:"disabled|enabled"`
+	InstanceMetadataTags    *string `enum:"disabled|enabled"`
+}
+
+// InstanceNetworkInterfaceSpecification is a structure of the API.
+type InstanceNetworkInterfaceSpecification struct {
+	AssociatePublicIpAddress        *bool
+	DeleteOnTermination             *bool
+	Description                     *string
+	DeviceIndex                     *int
+	Groups                          []string `in:"SecurityGroupId"`
+	Ipv6AddressCount                *int
+	Ipv6Addresses                   []*InstanceIpv6Address
+	NetworkInterfaceId              *string
+	PrivateIpAddress                *string
+	PrivateIpAddresses              []*PrivateIpAddressSpecification
+	SecondaryPrivateIpAddressCount  *int
+	SubnetId                        *string
+	AssociateCarrierIpAddress       *bool
+	InterfaceType                   *string
+	NetworkCardIndex                *int
+	Ipv4Prefixes                    []*Ipv4PrefixSpecificationRequest `in:"Ipv4Prefix"`
+	Ipv4PrefixCount                 *int
+	Ipv6Prefixes                    []*Ipv6PrefixSpecificationRequest `in:"Ipv6Prefix"`
+	Ipv6PrefixCount                 *int
+	PrimaryIpv6                     *bool
+	EnaSrdSpecification             *EnaSrdSpecificationRequest
+	ConnectionTrackingSpecification *ConnectionTrackingSpecificationRequest
 }
 
 // IpPermission is a structure of the API.
@@ -241,10 +488,67 @@ type IpRange struct {
 	Description *string `out:"description"`
 }
 
+// Ipv4PrefixSpecificationRequest is a structure of the API.
+type Ipv4PrefixSpecificationRequest struct {
+	Ipv4Prefix *string
+}
+
+// Ipv6PrefixSpecificationRequest is a structure of the API.
+type Ipv6PrefixSpecificationRequest struct {
+	Ipv6Prefix *string
+}
+
 // Ipv6Range is a structure of the API.
 type Ipv6Range struct {
 	CidrIpv6    *string `out:"cidrIpv6"`
 	Description *string `out:"description"`
+}
+
+// LaunchTemplateSpecification is a structure of the API.
+type LaunchTemplateSpecification struct {
+	LaunchTemplateId   *string
+	LaunchTemplateName *string
+	Version            *string
+}
+
+// LicenseConfigurationRequest is a structure of the API.
+type LicenseConfigurationRequest struct {
+	LicenseConfigurationArn *string
+}
+
+// ModifyInstanceAttributeRequest is a structure of the API.
+type ModifyInstanceAttributeRequest struct {
+	SourceDestCheck                   *AttributeBooleanValue
+	Attribute                         *string                                    `enum:"instanceType|kernel|ramdisk|userData|disableApiTermination|instanceInitiatedShutdownBehavior|rootDeviceName|blockDeviceMapping|productCodes|sourceDestCheck|groupSet|ebsOptimized|sriovNetSupport|enaSupport|enclaveOptions|disableApiStop"`
+	BlockDeviceMappings               []*InstanceBlockDeviceMappingSpecification `in:"BlockDeviceMapping"`
+	DisableApiTermination             *AttributeBooleanValue
+	DryRun                            *bool
+	EbsOptimized                      *AttributeBooleanValue
+	EnaSupport                        *AttributeBooleanValue
+	Groups                            []string `in:"GroupId"`
+	InstanceId                        *string  `required:"true"`
+	InstanceInitiatedShutdownBehavior *AttributeValue
+	InstanceType                      *AttributeValue
+	Kernel                            *AttributeValue
+	Ramdisk                           *AttributeValue
+	SriovNetSupport                   *AttributeValue
+	UserData                          *BlobAttributeValue
+	Value                             *string
+	DisableApiStop                    *AttributeBooleanValue
+}
+
+// ModifyNetworkInterfaceAttributeRequest is a structure of the API.
+type ModifyNetworkInterfaceAttributeRequest struct {
+	Attachment                      *NetworkInterfaceAttachmentChanges
+	Description                     *AttributeValue
+	DryRun                          *bool
+	Groups                          []string `in:"SecurityGroupId"`
+	NetworkInterfaceId              *string  `required:"true"`
+	SourceDestCheck                 *AttributeBooleanValue
+	EnaSrdSpecification             *EnaSrdSpecification
+	EnablePrimaryIpv6               *bool
+	ConnectionTrackingSpecification *ConnectionTrackingSpecificationRequest
+	AssociatePublicIpAddress        *bool
 }
 
 // ModifySecurityGroupRulesRequest is a structure of the API.
@@ -262,10 +566,48 @@ type ModifyVpcAttributeRequest struct {
 	EnableNetworkAddressUsageMetrics *AttributeBooleanValue
 }
 
+// NetworkInterfaceAttachmentChanges is a structure of the API.
+type NetworkInterfaceAttachmentChanges struct {
+	AttachmentId        *string
+	DeleteOnTermination *bool
+}
+
+// Placement is a structure of the API.
+type Placement struct {
+	AvailabilityZone     *string `out:"availabilityZone"`
+	Affinity             *string `out:"affinity"`
+	GroupName            *string `out:"groupName"`
+	PartitionNumber      *int    `out:"partitionNumber"`
+	HostId               *string `out:"hostId"`
+	Tenancy              *string `out:"tenancy" enum:"default|dedicated|host"`
+	SpreadDomain         *string `out:"spreadDomain"`
+	HostResourceGroupArn *string `out:"hostResourceGroupArn"`
+	GroupId              *string `out:"groupId"`
+}
+
 // PrefixListId is a structure of the API.
 type PrefixListId struct {
 	Description  *string `out:"description"`
 	PrefixListId *string `out:"prefixListId"`
+}
+
+// PrivateDnsNameOptionsRequest is a structure of the API.
+type PrivateDnsNameOptionsRequest struct {
+	HostnameType                    *string `enum:"ip-name|resource-name"`
+	EnableResourceNameDnsARecord    *bool
+	EnableResourceNameDnsAAAARecord *bool
+}
+
+// PrivateIpAddressSpecification is a structure of the API.
+type PrivateIpAddressSpecification struct {
+	Primary          *bool
+	PrivateIpAddress *string
+}
+
+// RebootInstancesRequest is a structure of the API.
+type RebootInstancesRequest struct {
+	InstanceIds []string `in:"InstanceId" required:"true"`
+	DryRun      *bool
 }
 
 // RevokeSecurityGroupEgressRequest is a structure of the API.
@@ -297,6 +639,56 @@ type RevokeSecurityGroupIngressRequest struct {
 	SecurityGroupRuleIds       []string `in:"SecurityGroupRuleId"`
 }
 
+// RunInstancesMonitoringEnabled is a structure of the API.
+type RunInstancesMonitoringEnabled struct {
+	Enabled *bool `required:"true"`
+}
+
+// RunInstancesRequest is a structure of the API.
+type RunInstancesRequest struct {
+	BlockDeviceMappings               []*BlockDeviceMapping `in:"BlockDeviceMapping"`
+	ImageId                           *string
+	InstanceType                      *string
+	Ipv6AddressCount                  *int
+	Ipv6Addresses                     []*InstanceIpv6Address `in:"Ipv6Address"`
+	KernelId                          *string
+	KeyName                           *string
+	MaxCount                          *int `required:"true"`
+	MinCount                          *int `required:"true"`
+	Monitoring                        *RunInstancesMonitoringEnabled
+	Placement                         *Placement
+	RamdiskId                         *string
+	SecurityGroupIds                  []string `in:"SecurityGroupId"`
+	SecurityGroups                    []string `in:"SecurityGroup"`
+	SubnetId                          *string
+	UserData                          *string
+	AdditionalInfo                    *string
+	ClientToken                       *string
+	DisableApiTermination             *bool
+	DryRun                            *bool
+	EbsOptimized                      *bool
+	IamInstanceProfile                *IamInstanceProfileSpecification
+	InstanceInitiatedShutdownBehavior *string                                  `enum:"stop|terminate"`
+	NetworkInterfaces                 []*InstanceNetworkInterfaceSpecification `in:"NetworkInterface"`
+	PrivateIpAddress                  *string
+	ElasticGpuSpecification           []*ElasticGpuSpecification
+	ElasticInferenceAccelerators      []*ElasticInferenceAccelerator `in:"ElasticInferenceAccelerator"`
+	TagSpecifications                 []*TagSpecification            `in:"TagSpecification"`
+	LaunchTemplate                    *LaunchTemplateSpecification
+	InstanceMarketOptions             *InstanceMarketOptionsRequest
+	CreditSpecification               *CreditSpecificationRequest
+	CpuOptions                        *CpuOptionsRequest
+	CapacityReservationSpecification  *CapacityReservationSpecification
+	HibernationOptions                *HibernationOptionsRequest
+	LicenseSpecifications             []*LicenseConfigurationRequest `in:"LicenseSpecification"`
+	MetadataOptions                   *InstanceMetadataOptionsRequest
+	EnclaveOptions                    *EnclaveOptionsRequest
+	PrivateDnsNameOptions             *PrivateDnsNameOptionsRequest
+	MaintenanceOptions                *InstanceMaintenanceOptionsRequest
+	DisableApiStop                    *bool
+	EnablePrimaryIpv6                 *bool
+}
+
 // SecurityGroupRuleDescription is a structure of the API.
 type SecurityGroupRuleDescription struct {
 	SecurityGroupRuleId *string
@@ -321,6 +713,30 @@ type SecurityGroupRuleUpdate struct {
 	SecurityGroupRule   *SecurityGroupRuleRequest
 }
 
+// SpotMarketOptions is a structure of the API.
+type SpotMarketOptions struct {
+	MaxPrice                     *string
+	SpotInstanceType             *string `enum:"one-time|persistent"`
+	BlockDurationMinutes         *int
+	ValidUntil                   *time.Time
+	InstanceInterruptionBehavior *string `enum:"hibernate|stop|terminate"`
+}
+
+// StartInstancesRequest is a structure of the API.
+type StartInstancesRequest struct {
+	InstanceIds    []string `in:"InstanceId" required:"true"`
+	AdditionalInfo *string
+	DryRun         *bool
+}
+
+// StopInstancesRequest is a structure of the API.
+type StopInstancesRequest struct {
+	InstanceIds []string `in:"InstanceId" required:"true"`
+	Hibernate   *bool
+	DryRun      *bool
+	Force       *bool
+}
+
 // Tag is a structure of the API.
 type Tag struct {
 	Key   *string `out:"key"`
@@ -331,6 +747,12 @@ type Tag struct {
 type TagSpecification struct {
 	ResourceType *string `enum:"capacity-reservation|client-vpn-endpoint|customer-gateway|carrier-gateway|coip-pool|dedicated-host|dhcp-options|egress-only-internet-gateway|elastic-ip|elastic-gpu|export-image-task|export-instance-task|fleet|fpga-image|host-reservation|image|import-image-task|import-snapshot-task|instance|instance-event-window|internet-gateway|ipam|ipam-pool|ipam-scope|ipv4pool-ec2|ipv6pool-ec2|key-pair|launch-template|local-gateway|local-gateway-route-table|local-gateway-virtual-interface|local-gateway-virtual-interface-group|local-gateway-route-table-vpc-association|local-gateway-route-table-virtual-interface-group-association|natgateway|network-acl|network-interface|network-insights-analysis|network-insights-path|network-insights-access-scope|network-insights-access-scope-analysis|placement-group|prefix-list|replace-root-volume-task|reserved-instances|route-table|security-group|security-group-rule|snapshot|spot-fleet-request|spot-instances-request|subnet|subnet-cidr-reservation|traffic-mirror-filter|traffic-mirror-session|traffic-mirror-target|transit-gateway|transit-gateway-attachment|transit-gateway-connect-peer|transit-gateway-multicast-domain|transit-gateway-policy-table|transit-gateway-route-table|transit-gateway-route-table-announcement|volume|vpc|vpc-endpoint|vpc-endpoint-connection|vpc-endpoint-service|vpc-endpoint-service-permission|vpc-peering-connection|vpn-connection|vpn-gateway|vpc-flow-log|capacity-reservation-fleet|traffic-mirror-filter-rule|vpc-endpoint-connection-device-type|verified-access-instance|verified-access-group|verified-access-endpoint|verified-access-policy|verified-access-trust-provider|vpn-connection-device-type|vpc-block-public-access-exclusion|ipam-resource-discovery|ipam-resource-discovery-association|instance-connect-endpoint|ipam-external-resource-verification-token"`
 	Tags         []*Tag  `in:"Tag"`
+}
+
+// TerminateInstancesRequest is a structure of the API.
+type TerminateInstancesRequest struct {
+	InstanceIds []string `in:"InstanceId" required:"true"`
+	DryRun      *bool
 }
 
 // UpdateSecurityGroupRuleDescriptionsEgressRequest is a structure of the API.

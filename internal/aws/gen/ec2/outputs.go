@@ -60,11 +60,37 @@ type AvailabilityZoneMessage struct {
 	Message *string `out:"message"`
 }
 
+// CapacityReservationSpecificationResponse is a structure of the API.
+type CapacityReservationSpecificationResponse struct {
+	CapacityReservationPreference *string                            `out:"capacityReservationPreference"`
+	CapacityReservationTarget     *CapacityReservationTargetResponse `out:"capacityReservationTarget"`
+}
+
+// CapacityReservationTargetResponse is a structure of the API.
+type CapacityReservationTargetResponse struct {
+	CapacityReservationId               *string `out:"capacityReservationId"`
+	CapacityReservationResourceGroupArn *string `out:"capacityReservationResourceGroupArn"`
+}
+
 // ConnectionTrackingConfiguration is a structure of the API.
 type ConnectionTrackingConfiguration struct {
 	TcpEstablishedTimeout *int `out:"tcpEstablishedTimeout"`
 	UdpStreamTimeout      *int `out:"udpStreamTimeout"`
 	UdpTimeout            *int `out:"udpTimeout"`
+}
+
+// ConnectionTrackingSpecificationResponse is a structure of the API.
+type ConnectionTrackingSpecificationResponse struct {
+	TcpEstablishedTimeout *int `out:"tcpEstablishedTimeout"`
+	UdpStreamTimeout      *int `out:"udpStreamTimeout"`
+	UdpTimeout            *int `out:"udpTimeout"`
+}
+
+// CpuOptions is a structure of the API.
+type CpuOptions struct {
+	CoreCount      *int    `out:"coreCount"`
+	ThreadsPerCore *int    `out:"threadsPerCore"`
+	AmdSevSnp      *string `out:"amdSevSnp"`
 }
 
 // CreateDefaultVpcResult is a structure of the API.
@@ -103,6 +129,42 @@ type DescribeAccountAttributesResult struct {
 // DescribeAvailabilityZonesResult is a structure of the API.
 type DescribeAvailabilityZonesResult struct {
 	AvailabilityZones []*AvailabilityZone `out:"availabilityZoneInfo" item:"item"`
+}
+
+// DescribeImagesResult is a structure of the API.
+type DescribeImagesResult struct {
+	Images    []*Image `out:"imagesSet" item:"item"`
+	NextToken *string  `out:"nextToken"`
+}
+
+// DescribeInstanceCreditSpecificationsResult is a structure of the API.
+type DescribeInstanceCreditSpecificationsResult struct {
+	InstanceCreditSpecifications []*InstanceCreditSpecification `out:"instanceCreditSpecificationSet" item:"item"`
+	NextToken                    *string                        `out:"nextToken"`
+}
+
+// DescribeInstanceStatusResult is a structure of the API.
+type DescribeInstanceStatusResult struct {
+	InstanceStatuses []*InstanceStatus `out:"instanceStatusSet" item:"item"`
+	NextToken        *string           `out:"nextToken"`
+}
+
+// DescribeInstanceTypeOfferingsResult is a structure of the API.
+type DescribeInstanceTypeOfferingsResult struct {
+	InstanceTypeOfferings []*InstanceTypeOffering `out:"instanceTypeOfferingSet" item:"item"`
+	NextToken             *string                 `out:"nextToken"`
+}
+
+// DescribeInstanceTypesResult is a structure of the API.
+type DescribeInstanceTypesResult struct {
+	InstanceTypes []*InstanceTypeInfo `out:"instanceTypeSet" item:"item"`
+	NextToken     *string             `out:"nextToken"`
+}
+
+// DescribeInstancesResult is a structure of the API.
+type DescribeInstancesResult struct {
+	Reservations []*Reservation `out:"reservationSet" item:"item"`
+	NextToken    *string        `out:"nextToken"`
 }
 
 // DescribeNetworkAclsResult is a structure of the API.
@@ -166,16 +228,459 @@ type DescribeVpcsResult struct {
 	NextToken *string `out:"nextToken"`
 }
 
+// DiskInfo is a structure of the API.
+type DiskInfo struct {
+	SizeInGB *int    `out:"sizeInGB"`
+	Count    *int    `out:"count"`
+	Type     *string `out:"type"`
+}
+
+// EbsInfo is a structure of the API.
+type EbsInfo struct {
+	EbsOptimizedSupport *string           `out:"ebsOptimizedSupport"`
+	EncryptionSupport   *string           `out:"encryptionSupport"`
+	EbsOptimizedInfo    *EbsOptimizedInfo `out:"ebsOptimizedInfo"`
+	NvmeSupport         *string           `out:"nvmeSupport"`
+}
+
+// EbsInstanceBlockDevice is a structure of the API.
+type EbsInstanceBlockDevice struct {
+	AttachTime          *time.Time `out:"attachTime"`
+	DeleteOnTermination *bool      `out:"deleteOnTermination"`
+	Status              *string    `out:"status"`
+	VolumeId            *string    `out:"volumeId"`
+	AssociatedResource  *string    `out:"associatedResource"`
+	VolumeOwnerId       *string    `out:"volumeOwnerId"`
+}
+
+// EbsOptimizedInfo is a structure of the API.
+type EbsOptimizedInfo struct {
+	BaselineBandwidthInMbps  *int     `out:"baselineBandwidthInMbps"`
+	BaselineThroughputInMBps *float64 `out:"baselineThroughputInMBps"`
+	BaselineIops             *int     `out:"baselineIops"`
+	MaximumBandwidthInMbps   *int     `out:"maximumBandwidthInMbps"`
+	MaximumThroughputInMBps  *float64 `out:"maximumThroughputInMBps"`
+	MaximumIops              *int     `out:"maximumIops"`
+}
+
+// EfaInfo is a structure of the API.
+type EfaInfo struct {
+	MaximumEfaInterfaces *int `out:"maximumEfaInterfaces"`
+}
+
+// ElasticGpuAssociation is a structure of the API.
+type ElasticGpuAssociation struct {
+	ElasticGpuId               *string `out:"elasticGpuId"`
+	ElasticGpuAssociationId    *string `out:"elasticGpuAssociationId"`
+	ElasticGpuAssociationState *string `out:"elasticGpuAssociationState"`
+	ElasticGpuAssociationTime  *string `out:"elasticGpuAssociationTime"`
+}
+
+// ElasticInferenceAcceleratorAssociation is a structure of the API.
+type ElasticInferenceAcceleratorAssociation struct {
+	ElasticInferenceAcceleratorArn              *string    `out:"elasticInferenceAcceleratorArn"`
+	ElasticInferenceAcceleratorAssociationId    *string    `out:"elasticInferenceAcceleratorAssociationId"`
+	ElasticInferenceAcceleratorAssociationState *string    `out:"elasticInferenceAcceleratorAssociationState"`
+	ElasticInferenceAcceleratorAssociationTime  *time.Time `out:"elasticInferenceAcceleratorAssociationTime"`
+}
+
+// EnclaveOptions is a structure of the API.
+type EnclaveOptions struct {
+	Enabled *bool `out:"enabled"`
+}
+
+// FpgaDeviceInfo is a structure of the API.
+type FpgaDeviceInfo struct {
+	Name         *string               `out:"name"`
+	Manufacturer *string               `out:"manufacturer"`
+	Count        *int                  `out:"count"`
+	MemoryInfo   *FpgaDeviceMemoryInfo `out:"memoryInfo"`
+}
+
+// FpgaDeviceMemoryInfo is a structure of the API.
+type FpgaDeviceMemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
+// FpgaInfo is a structure of the API.
+type FpgaInfo struct {
+	Fpgas                []*FpgaDeviceInfo `out:"fpgas" item:"item"`
+	TotalFpgaMemoryInMiB *int              `out:"totalFpgaMemoryInMiB"`
+}
+
+// GpuDeviceInfo is a structure of the API.
+type GpuDeviceInfo struct {
+	Name         *string              `out:"name"`
+	Manufacturer *string              `out:"manufacturer"`
+	Count        *int                 `out:"count"`
+	MemoryInfo   *GpuDeviceMemoryInfo `out:"memoryInfo"`
+}
+
+// GpuDeviceMemoryInfo is a structure of the API.
+type GpuDeviceMemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
+// GpuInfo is a structure of the API.
+type GpuInfo struct {
+	Gpus                []*GpuDeviceInfo `out:"gpus" item:"item"`
+	TotalGpuMemoryInMiB *int             `out:"totalGpuMemoryInMiB"`
+}
+
 // GroupIdentifier is a structure of the API.
 type GroupIdentifier struct {
 	GroupName *string `out:"groupName"`
 	GroupId   *string `out:"groupId"`
 }
 
+// HibernationOptions is a structure of the API.
+type HibernationOptions struct {
+	Configured *bool `out:"configured"`
+}
+
+// IamInstanceProfile is a structure of the API.
+type IamInstanceProfile struct {
+	Arn *string `out:"arn"`
+	Id  *string `out:"id"`
+}
+
 // IcmpTypeCode is a structure of the API.
 type IcmpTypeCode struct {
 	Code *int `out:"code"`
 	Type *int `out:"type"`
+}
+
+// Image is a structure of the API.
+type Image struct {
+	Architecture             *string               `out:"architecture"`
+	CreationDate             *string               `out:"creationDate"`
+	ImageId                  *string               `out:"imageId"`
+	ImageLocation            *string               `out:"imageLocation"`
+	ImageType                *string               `out:"imageType"`
+	Public                   *bool                 `out:"isPublic"`
+	KernelId                 *string               `out:"kernelId"`
+	OwnerId                  *string               `out:"imageOwnerId"`
+	Platform                 *string               `out:"platform"`
+	PlatformDetails          *string               `out:"platformDetails"`
+	UsageOperation           *string               `out:"usageOperation"`
+	ProductCodes             []*ProductCode        `out:"productCodes" item:"item"`
+	RamdiskId                *string               `out:"ramdiskId"`
+	State                    *string               `out:"imageState"`
+	BlockDeviceMappings      []*BlockDeviceMapping `out:"blockDeviceMapping" item:"item"`
+	Description              *string               `out:"description"`
+	EnaSupport               *bool                 `out:"enaSupport"`
+	Hypervisor               *string               `out:"hypervisor"`
+	ImageOwnerAlias          *string               `out:"imageOwnerAlias"`
+	Name                     *string               `out:"name"`
+	RootDeviceName           *string               `out:"rootDeviceName"`
+	RootDeviceType           *string               `out:"rootDeviceType"`
+	SriovNetSupport          *string               `out:"sriovNetSupport"`
+	StateReason              *StateReason          `out:"stateReason"`
+	Tags                     []*Tag                `out:"tagSet" item:"item"`
+	VirtualizationType       *string               `out:"virtualizationType"`
+	BootMode                 *string               `out:"bootMode"`
+	TpmSupport               *string               `out:"tpmSupport"`
+	DeprecationTime          *string               `out:"deprecationTime"`
+	ImdsSupport              *string               `out:"imdsSupport"`
+	SourceInstanceId         *string               `out:"sourceInstanceId"`
+	DeregistrationProtection *string               `out:"deregistrationProtection"`
+	LastLaunchedTime         *string               `out:"lastLaunchedTime"`
+}
+
+// InferenceAcceleratorInfo is a structure of the API.
+type InferenceAcceleratorInfo struct {
+	Accelerators              []*InferenceDeviceInfo `out:"accelerators"`
+	TotalInferenceMemoryInMiB *int                   `out:"totalInferenceMemoryInMiB"`
+}
+
+// InferenceDeviceInfo is a structure of the API.
+type InferenceDeviceInfo struct {
+	Count        *int                       `out:"count"`
+	Name         *string                    `out:"name"`
+	Manufacturer *string                    `out:"manufacturer"`
+	MemoryInfo   *InferenceDeviceMemoryInfo `out:"memoryInfo"`
+}
+
+// InferenceDeviceMemoryInfo is a structure of the API.
+type InferenceDeviceMemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
+// Instance is a structure of the API.
+type Instance struct {
+	AmiLaunchIndex                          *int                                      `out:"amiLaunchIndex"`
+	ImageId                                 *string                                   `out:"imageId"`
+	InstanceId                              *string                                   `out:"instanceId"`
+	InstanceType                            *string                                   `out:"instanceType"`
+	KernelId                                *string                                   `out:"kernelId"`
+	KeyName                                 *string                                   `out:"keyName"`
+	LaunchTime                              *time.Time                                `out:"launchTime"`
+	Monitoring                              *Monitoring                               `out:"monitoring"`
+	Placement                               *Placement                                `out:"placement"`
+	Platform                                *string                                   `out:"platform"`
+	PrivateDnsName                          *string                                   `out:"privateDnsName"`
+	PrivateIpAddress                        *string                                   `out:"privateIpAddress"`
+	ProductCodes                            []*ProductCode                            `out:"productCodes" item:"item"`
+	PublicDnsName                           *string                                   `out:"dnsName"`
+	PublicIpAddress                         *string                                   `out:"ipAddress"`
+	RamdiskId                               *string                                   `out:"ramdiskId"`
+	State                                   *InstanceState                            `out:"instanceState"`
+	StateTransitionReason                   *string                                   `out:"reason"`
+	SubnetId                                *string                                   `out:"subnetId"`
+	VpcId                                   *string                                   `out:"vpcId"`
+	Architecture                            *string                                   `out:"architecture"`
+	BlockDeviceMappings                     []*InstanceBlockDeviceMapping             `out:"blockDeviceMapping" item:"item"`
+	ClientToken                             *string                                   `out:"clientToken"`
+	EbsOptimized                            *bool                                     `out:"ebsOptimized"`
+	EnaSupport                              *bool                                     `out:"enaSupport"`
+	Hypervisor                              *string                                   `out:"hypervisor"`
+	IamInstanceProfile                      *IamInstanceProfile                       `out:"iamInstanceProfile"`
+	InstanceLifecycle                       *string                                   `out:"instanceLifecycle"`
+	ElasticGpuAssociations                  []*ElasticGpuAssociation                  `out:"elasticGpuAssociationSet" item:"item"`
+	ElasticInferenceAcceleratorAssociations []*ElasticInferenceAcceleratorAssociation `out:"elasticInferenceAcceleratorAssociationSet" item:"item"`
+	NetworkInterfaces                       []*InstanceNetworkInterface               `out:"networkInterfaceSet" item:"item"`
+	OutpostArn                              *string                                   `out:"outpostArn"`
+	RootDeviceName                          *string                                   `out:"rootDeviceName"`
+	RootDeviceType                          *string                                   `out:"rootDeviceType"`
+	SecurityGroups                          []*GroupIdentifier                        `out:"groupSet" item:"item"`
+	SourceDestCheck                         *bool                                     `out:"sourceDestCheck"`
+	SpotInstanceRequestId                   *string                                   `out:"spotInstanceRequestId"`
+	SriovNetSupport                         *string                                   `out:"sriovNetSupport"`
+	StateReason                             *StateReason                              `out:"stateReason"`
+	Tags                                    []*Tag                                    `out:"tagSet" item:"item"`
+	VirtualizationType                      *string                                   `out:"virtualizationType"`
+	CpuOptions                              *CpuOptions                               `out:"cpuOptions"`
+	CapacityReservationId                   *string                                   `out:"capacityReservationId"`
+	CapacityReservationSpecification        *CapacityReservationSpecificationResponse `out:"capacityReservationSpecification"`
+	HibernationOptions                      *HibernationOptions                       `out:"hibernationOptions"`
+	Licenses                                []*LicenseConfiguration                   `out:"licenseSet" item:"item"`
+	MetadataOptions                         *InstanceMetadataOptionsResponse          `out:"metadataOptions"`
+	EnclaveOptions                          *EnclaveOptions                           `out:"enclaveOptions"`
+	BootMode                                *string                                   `out:"bootMode"`
+	PlatformDetails                         *string                                   `out:"platformDetails"`
+	UsageOperation                          *string                                   `out:"usageOperation"`
+	UsageOperationUpdateTime                *time.Time                                `out:"usageOperationUpdateTime"`
+	PrivateDnsNameOptions                   *PrivateDnsNameOptionsResponse            `out:"privateDnsNameOptions"`
+	Ipv6Address                             *string                                   `out:"ipv6Address"`
+	TpmSupport                              *string                                   `out:"tpmSupport"`
+	MaintenanceOptions                      *InstanceMaintenanceOptions               `out:"maintenanceOptions"`
+	CurrentInstanceBootMode                 *string                                   `out:"currentInstanceBootMode"`
+}
+
+// InstanceAttachmentEnaSrdSpecification is a structure of the API.
+type InstanceAttachmentEnaSrdSpecification struct {
+	EnaSrdEnabled          *bool                                     `out:"enaSrdEnabled"`
+	EnaSrdUdpSpecification *InstanceAttachmentEnaSrdUdpSpecification `out:"enaSrdUdpSpecification"`
+}
+
+// InstanceAttachmentEnaSrdUdpSpecification is a structure of the API.
+type InstanceAttachmentEnaSrdUdpSpecification struct {
+	EnaSrdUdpEnabled *bool `out:"enaSrdUdpEnabled"`
+}
+
+// InstanceAttribute is a structure of the API.
+type InstanceAttribute struct {
+	Groups                            []*GroupIdentifier            `out:"groupSet" item:"item"`
+	BlockDeviceMappings               []*InstanceBlockDeviceMapping `out:"blockDeviceMapping" item:"item"`
+	DisableApiTermination             *AttributeBooleanValue        `out:"disableApiTermination"`
+	EnaSupport                        *AttributeBooleanValue        `out:"enaSupport"`
+	EnclaveOptions                    *EnclaveOptions               `out:"enclaveOptions"`
+	EbsOptimized                      *AttributeBooleanValue        `out:"ebsOptimized"`
+	InstanceId                        *string                       `out:"instanceId"`
+	InstanceInitiatedShutdownBehavior *AttributeValue               `out:"instanceInitiatedShutdownBehavior"`
+	InstanceType                      *AttributeValue               `out:"instanceType"`
+	KernelId                          *AttributeValue               `out:"kernel"`
+	ProductCodes                      []*ProductCode                `out:"productCodes" item:"item"`
+	RamdiskId                         *AttributeValue               `out:"ramdisk"`
+	RootDeviceName                    *AttributeValue               `out:"rootDeviceName"`
+	SourceDestCheck                   *AttributeBooleanValue        `out:"sourceDestCheck"`
+	SriovNetSupport                   *AttributeValue               `out:"sriovNetSupport"`
+	UserData                          *AttributeValue               `out:"userData"`
+	DisableApiStop                    *AttributeBooleanValue        `out:"disableApiStop"`
+}
+
+// InstanceBlockDeviceMapping is a structure of the API.
+type InstanceBlockDeviceMapping struct {
+	DeviceName *string                 `out:"deviceName"`
+	Ebs        *EbsInstanceBlockDevice `out:"ebs"`
+}
+
+// InstanceCreditSpecification is a structure of the API.
+type InstanceCreditSpecification struct {
+	InstanceId *string `out:"instanceId"`
+	CpuCredits *string `out:"cpuCredits"`
+}
+
+// InstanceIpv4Prefix is a structure of the API.
+type InstanceIpv4Prefix struct {
+	Ipv4Prefix *string `out:"ipv4Prefix"`
+}
+
+// InstanceIpv6Prefix is a structure of the API.
+type InstanceIpv6Prefix struct {
+	Ipv6Prefix *string `out:"ipv6Prefix"`
+}
+
+// InstanceMaintenanceOptions is a structure of the API.
+type InstanceMaintenanceOptions struct {
+	AutoRecovery *string `out:"autoRecovery"`
+}
+
+// InstanceMetadataOptionsResponse is a structure of the API.
+type InstanceMetadataOptionsResponse struct {
+	State                   *string `out:"state"`
+	HttpTokens              *string `out:"httpTokens"`
+	HttpPutResponseHopLimit *int    `out:"httpPutResponseHopLimit"`
+	HttpEndpoint            *string `out:"httpEndpoint"`
+	HttpProtocolIpv6        *string `out:"httpProtocolIpv6"`
+	InstanceMetadataTags    *string `out:"instanceMetadataTags"`
+}
+
+// InstanceNetworkInterface is a structure of the API.
+type InstanceNetworkInterface struct {
+	Association                     *InstanceNetworkInterfaceAssociation     `out:"association"`
+	Attachment                      *InstanceNetworkInterfaceAttachment      `out:"attachment"`
+	Description                     *string                                  `out:"description"`
+	Groups                          []*GroupIdentifier                       `out:"groupSet" item:"item"`
+	Ipv6Addresses                   []*InstanceIpv6Address                   `out:"ipv6AddressesSet" item:"item"`
+	MacAddress                      *string                                  `out:"macAddress"`
+	NetworkInterfaceId              *string                                  `out:"networkInterfaceId"`
+	OwnerId                         *string                                  `out:"ownerId"`
+	PrivateDnsName                  *string                                  `out:"privateDnsName"`
+	PrivateIpAddress                *string                                  `out:"privateIpAddress"`
+	PrivateIpAddresses              []*InstancePrivateIpAddress              `out:"privateIpAddressesSet" item:"item"`
+	SourceDestCheck                 *bool                                    `out:"sourceDestCheck"`
+	Status                          *string                                  `out:"status"`
+	SubnetId                        *string                                  `out:"subnetId"`
+	VpcId                           *string                                  `out:"vpcId"`
+	InterfaceType                   *string                                  `out:"interfaceType"`
+	Ipv4Prefixes                    []*InstanceIpv4Prefix                    `out:"ipv4PrefixSet" item:"item"`
+	Ipv6Prefixes                    []*InstanceIpv6Prefix                    `out:"ipv6PrefixSet" item:"item"`
+	ConnectionTrackingConfiguration *ConnectionTrackingSpecificationResponse `out:"connectionTrackingConfiguration"`
+}
+
+// InstanceNetworkInterfaceAssociation is a structure of the API.
+type InstanceNetworkInterfaceAssociation struct {
+	CarrierIp       *string `out:"carrierIp"`
+	CustomerOwnedIp *string `out:"customerOwnedIp"`
+	IpOwnerId       *string `out:"ipOwnerId"`
+	PublicDnsName   *string `out:"publicDnsName"`
+	PublicIp        *string `out:"publicIp"`
+}
+
+// InstanceNetworkInterfaceAttachment is a structure of the API.
+type InstanceNetworkInterfaceAttachment struct {
+	AttachTime          *time.Time                             `out:"attachTime"`
+	AttachmentId        *string                                `out:"attachmentId"`
+	DeleteOnTermination *bool                                  `out:"deleteOnTermination"`
+	DeviceIndex         *int                                   `out:"deviceIndex"`
+	Status              *string                                `out:"status"`
+	NetworkCardIndex    *int                                   `out:"networkCardIndex"`
+	EnaSrdSpecification *InstanceAttachmentEnaSrdSpecification `out:"enaSrdSpecification"`
+}
+
+// InstancePrivateIpAddress is a structure of the API.
+type InstancePrivateIpAddress struct {
+	Association      *InstanceNetworkInterfaceAssociation `out:"association"`
+	Primary          *bool                                `out:"primary"`
+	PrivateDnsName   *string                              `out:"privateDnsName"`
+	PrivateIpAddress *string                              `out:"privateIpAddress"`
+}
+
+// InstanceState is a structure of the API.
+type InstanceState struct {
+	Code *int    `out:"code"`
+	Name *string `out:"name"`
+}
+
+// InstanceStateChange is a structure of the API.
+type InstanceStateChange struct {
+	CurrentState  *InstanceState `out:"currentState"`
+	InstanceId    *string        `out:"instanceId"`
+	PreviousState *InstanceState `out:"previousState"`
+}
+
+// InstanceStatus is a structure of the API.
+type InstanceStatus struct {
+	AvailabilityZone *string                `out:"availabilityZone"`
+	OutpostArn       *string                `out:"outpostArn"`
+	Events           []*InstanceStatusEvent `out:"eventsSet" item:"item"`
+	InstanceId       *string                `out:"instanceId"`
+	InstanceState    *InstanceState         `out:"instanceState"`
+	InstanceStatus   *InstanceStatusSummary `out:"instanceStatus"`
+	SystemStatus     *InstanceStatusSummary `out:"systemStatus"`
+}
+
+// InstanceStatusDetails is a structure of the API.
+type InstanceStatusDetails struct {
+	ImpairedSince *time.Time `out:"impairedSince"`
+	Name          *string    `out:"name"`
+	Status        *string    `out:"status"`
+}
+
+// InstanceStatusEvent is a structure of the API.
+type InstanceStatusEvent struct {
+	InstanceEventId   *string    `out:"instanceEventId"`
+	Code              *string    `out:"code"`
+	Description       *string    `out:"description"`
+	NotAfter          *time.Time `out:"notAfter"`
+	NotBefore         *time.Time `out:"notBefore"`
+	NotBeforeDeadline *time.Time `out:"notBeforeDeadline"`
+}
+
+// InstanceStatusSummary is a structure of the API.
+type InstanceStatusSummary struct {
+	Details []*InstanceStatusDetails `out:"details" item:"item"`
+	Status  *string                  `out:"status"`
+}
+
+// InstanceStorageInfo is a structure of the API.
+type InstanceStorageInfo struct {
+	TotalSizeInGB     *int        `out:"totalSizeInGB"`
+	Disks             []*DiskInfo `out:"disks" item:"item"`
+	NvmeSupport       *string     `out:"nvmeSupport"`
+	EncryptionSupport *string     `out:"encryptionSupport"`
+}
+
+// InstanceTypeInfo is a structure of the API.
+type InstanceTypeInfo struct {
+	InstanceType                  *string                   `out:"instanceType"`
+	CurrentGeneration             *bool                     `out:"currentGeneration"`
+	FreeTierEligible              *bool                     `out:"freeTierEligible"`
+	SupportedUsageClasses         []string                  `out:"supportedUsageClasses" item:"item"`
+	SupportedRootDeviceTypes      []string                  `out:"supportedRootDeviceTypes" item:"item"`
+	SupportedVirtualizationTypes  []string                  `out:"supportedVirtualizationTypes" item:"item"`
+	BareMetal                     *bool                     `out:"bareMetal"`
+	Hypervisor                    *string                   `out:"hypervisor"`
+	ProcessorInfo                 *ProcessorInfo            `out:"processorInfo"`
+	VCpuInfo                      *VCpuInfo                 `out:"vCpuInfo"`
+	MemoryInfo                    *MemoryInfo               `out:"memoryInfo"`
+	InstanceStorageSupported      *bool                     `out:"instanceStorageSupported"`
+	InstanceStorageInfo           *InstanceStorageInfo      `out:"instanceStorageInfo"`
+	EbsInfo                       *EbsInfo                  `out:"ebsInfo"`
+	NetworkInfo                   *NetworkInfo              `out:"networkInfo"`
+	GpuInfo                       *GpuInfo                  `out:"gpuInfo"`
+	FpgaInfo                      *FpgaInfo                 `out:"fpgaInfo"`
+	PlacementGroupInfo            *PlacementGroupInfo       `out:"placementGroupInfo"`
+	InferenceAcceleratorInfo      *InferenceAcceleratorInfo `out:"inferenceAcceleratorInfo"`
+	HibernationSupported          *bool                     `out:"hibernationSupported"`
+	BurstablePerformanceSupported *bool                     `out:"burstablePerformanceSupported"`
+	DedicatedHostsSupported       *bool                     `out:"dedicatedHostsSupported"`
+	AutoRecoverySupported         *bool                     `out:"autoRecoverySupported"`
+	SupportedBootModes            []string                  `out:"supportedBootModes" item:"item"`
+	NitroEnclavesSupport          *string                   `out:"nitroEnclavesSupport"`
+	NitroTpmSupport               *string                   `out:"nitroTpmSupport"`
+	NitroTpmInfo                  *NitroTpmInfo             `out:"nitroTpmInfo"`
+	MediaAcceleratorInfo          *MediaAcceleratorInfo     `out:"mediaAcceleratorInfo"`
+	NeuronInfo                    *NeuronInfo               `out:"neuronInfo"`
+	PhcSupport                    *string                   `out:"phcSupport"`
+}
+
+// InstanceTypeOffering is a structure of the API.
+type InstanceTypeOffering struct {
+	InstanceType *string `out:"instanceType"`
+	LocationType *string `out:"locationType"`
+	Location     *string `out:"location"`
 }
 
 // Ipv4PrefixSpecification is a structure of the API.
@@ -188,9 +693,43 @@ type Ipv6PrefixSpecification struct {
 	Ipv6Prefix *string `out:"ipv6Prefix"`
 }
 
+// LicenseConfiguration is a structure of the API.
+type LicenseConfiguration struct {
+	LicenseConfigurationArn *string `out:"licenseConfigurationArn"`
+}
+
+// MediaAcceleratorInfo is a structure of the API.
+type MediaAcceleratorInfo struct {
+	Accelerators          []*MediaDeviceInfo `out:"accelerators" item:"item"`
+	TotalMediaMemoryInMiB *int               `out:"totalMediaMemoryInMiB"`
+}
+
+// MediaDeviceInfo is a structure of the API.
+type MediaDeviceInfo struct {
+	Count        *int                   `out:"count"`
+	Name         *string                `out:"name"`
+	Manufacturer *string                `out:"manufacturer"`
+	MemoryInfo   *MediaDeviceMemoryInfo `out:"memoryInfo"`
+}
+
+// MediaDeviceMemoryInfo is a structure of the API.
+type MediaDeviceMemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
+// MemoryInfo is a structure of the API.
+type MemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
 // ModifySecurityGroupRulesResult is a structure of the API.
 type ModifySecurityGroupRulesResult struct {
 	Return *bool `out:"return"`
+}
+
+// Monitoring is a structure of the API.
+type Monitoring struct {
+	State *string `out:"state"`
 }
 
 // NetworkAcl is a structure of the API.
@@ -221,6 +760,32 @@ type NetworkAclEntry struct {
 	Protocol      *string       `out:"protocol"`
 	RuleAction    *string       `out:"ruleAction"`
 	RuleNumber    *int          `out:"ruleNumber"`
+}
+
+// NetworkCardInfo is a structure of the API.
+type NetworkCardInfo struct {
+	NetworkCardIndex         *int     `out:"networkCardIndex"`
+	NetworkPerformance       *string  `out:"networkPerformance"`
+	MaximumNetworkInterfaces *int     `out:"maximumNetworkInterfaces"`
+	BaselineBandwidthInGbps  *float64 `out:"baselineBandwidthInGbps"`
+	PeakBandwidthInGbps      *float64 `out:"peakBandwidthInGbps"`
+}
+
+// NetworkInfo is a structure of the API.
+type NetworkInfo struct {
+	NetworkPerformance           *string            `out:"networkPerformance"`
+	MaximumNetworkInterfaces     *int               `out:"maximumNetworkInterfaces"`
+	MaximumNetworkCards          *int               `out:"maximumNetworkCards"`
+	DefaultNetworkCardIndex      *int               `out:"defaultNetworkCardIndex"`
+	NetworkCards                 []*NetworkCardInfo `out:"networkCards" item:"item"`
+	Ipv4AddressesPerInterface    *int               `out:"ipv4AddressesPerInterface"`
+	Ipv6AddressesPerInterface    *int               `out:"ipv6AddressesPerInterface"`
+	Ipv6Supported                *bool              `out:"ipv6Supported"`
+	EnaSupport                   *string            `out:"enaSupport"`
+	EfaSupported                 *bool              `out:"efaSupported"`
+	EfaInfo                      *EfaInfo           `out:"efaInfo"`
+	EncryptionInTransitSupported *bool              `out:"encryptionInTransitSupported"`
+	EnaSrdSupported              *bool              `out:"enaSrdSupported"`
 }
 
 // NetworkInterface is a structure of the API.
@@ -292,6 +857,41 @@ type NetworkInterfacePrivateIpAddress struct {
 	PrivateIpAddress *string                      `out:"privateIpAddress"`
 }
 
+// NeuronDeviceCoreInfo is a structure of the API.
+type NeuronDeviceCoreInfo struct {
+	Count   *int `out:"count"`
+	Version *int `out:"version"`
+}
+
+// NeuronDeviceInfo is a structure of the API.
+type NeuronDeviceInfo struct {
+	Count      *int                    `out:"count"`
+	Name       *string                 `out:"name"`
+	CoreInfo   *NeuronDeviceCoreInfo   `out:"coreInfo"`
+	MemoryInfo *NeuronDeviceMemoryInfo `out:"memoryInfo"`
+}
+
+// NeuronDeviceMemoryInfo is a structure of the API.
+type NeuronDeviceMemoryInfo struct {
+	SizeInMiB *int `out:"sizeInMiB"`
+}
+
+// NeuronInfo is a structure of the API.
+type NeuronInfo struct {
+	NeuronDevices                []*NeuronDeviceInfo `out:"neuronDevices" item:"item"`
+	TotalNeuronDeviceMemoryInMiB *int                `out:"totalNeuronDeviceMemoryInMiB"`
+}
+
+// NitroTpmInfo is a structure of the API.
+type NitroTpmInfo struct {
+	SupportedVersions []string `out:"supportedVersions" item:"item"`
+}
+
+// PlacementGroupInfo is a structure of the API.
+type PlacementGroupInfo struct {
+	SupportedStrategies []string `out:"supportedStrategies" item:"item"`
+}
+
 // PortRange is a structure of the API.
 type PortRange struct {
 	From *int `out:"from"`
@@ -303,6 +903,27 @@ type PrivateDnsNameOptionsOnLaunch struct {
 	HostnameType                    *string `out:"hostnameType"`
 	EnableResourceNameDnsARecord    *bool   `out:"enableResourceNameDnsARecord"`
 	EnableResourceNameDnsAAAARecord *bool   `out:"enableResourceNameDnsAAAARecord"`
+}
+
+// PrivateDnsNameOptionsResponse is a structure of the API.
+type PrivateDnsNameOptionsResponse struct {
+	HostnameType                    *string `out:"hostnameType"`
+	EnableResourceNameDnsARecord    *bool   `out:"enableResourceNameDnsARecord"`
+	EnableResourceNameDnsAAAARecord *bool   `out:"enableResourceNameDnsAAAARecord"`
+}
+
+// ProcessorInfo is a structure of the API.
+type ProcessorInfo struct {
+	SupportedArchitectures   []string `out:"supportedArchitectures" item:"item"`
+	SustainedClockSpeedInGhz *float64 `out:"sustainedClockSpeedInGhz"`
+	SupportedFeatures        []string `out:"supportedFeatures" item:"item"`
+	Manufacturer             *string  `out:"manufacturer"`
+}
+
+// ProductCode is a structure of the API.
+type ProductCode struct {
+	ProductCodeId   *string `out:"productCode"`
+	ProductCodeType *string `out:"type"`
 }
 
 // PropagatingVgw is a structure of the API.
@@ -324,6 +945,15 @@ type Region struct {
 	Endpoint    *string `out:"regionEndpoint"`
 	RegionName  *string `out:"regionName"`
 	OptInStatus *string `out:"optInStatus"`
+}
+
+// Reservation is a structure of the API.
+type Reservation struct {
+	Groups        []*GroupIdentifier `out:"groupSet" item:"item"`
+	Instances     []*Instance        `out:"instancesSet" item:"item"`
+	OwnerId       *string            `out:"ownerId"`
+	RequesterId   *string            `out:"requesterId"`
+	ReservationId *string            `out:"reservationId"`
 }
 
 // RevokeSecurityGroupEgressResult is a structure of the API.
@@ -433,6 +1063,22 @@ type SecurityGroupRule struct {
 	SecurityGroupRuleArn *string                  `out:"securityGroupRuleArn"`
 }
 
+// StartInstancesResult is a structure of the API.
+type StartInstancesResult struct {
+	StartingInstances []*InstanceStateChange `out:"instancesSet" item:"item"`
+}
+
+// StateReason is a structure of the API.
+type StateReason struct {
+	Code    *string `out:"code"`
+	Message *string `out:"message"`
+}
+
+// StopInstancesResult is a structure of the API.
+type StopInstancesResult struct {
+	StoppingInstances []*InstanceStateChange `out:"instancesSet" item:"item"`
+}
+
 // Subnet is a structure of the API.
 type Subnet struct {
 	AvailabilityZone              *string                           `out:"availabilityZone"`
@@ -479,6 +1125,11 @@ type TagDescription struct {
 	Value        *string `out:"value"`
 }
 
+// TerminateInstancesResult is a structure of the API.
+type TerminateInstancesResult struct {
+	TerminatingInstances []*InstanceStateChange `out:"instancesSet" item:"item"`
+}
+
 // UpdateSecurityGroupRuleDescriptionsEgressResult is a structure of the API.
 type UpdateSecurityGroupRuleDescriptionsEgressResult struct {
 	Return *bool `out:"return"`
@@ -487,6 +1138,15 @@ type UpdateSecurityGroupRuleDescriptionsEgressResult struct {
 // UpdateSecurityGroupRuleDescriptionsIngressResult is a structure of the API.
 type UpdateSecurityGroupRuleDescriptionsIngressResult struct {
 	Return *bool `out:"return"`
+}
+
+// VCpuInfo is a structure of the API.
+type VCpuInfo struct {
+	DefaultVCpus          *int  `out:"defaultVCpus"`
+	DefaultCores          *int  `out:"defaultCores"`
+	DefaultThreadsPerCore *int  `out:"defaultThreadsPerCore"`
+	ValidCores            []int `out:"validCores" item:"item"`
+	ValidThreadsPerCore   []int `out:"validThreadsPerCore" item:"item"`
 }
 
 // Vpc is a structure of the API.

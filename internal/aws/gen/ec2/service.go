@@ -26,6 +26,13 @@ type Service interface {
 	DeleteVpc(ctx context.Context, in *DeleteVpcRequest) error
 	DescribeAccountAttributes(ctx context.Context, in *DescribeAccountAttributesRequest) (*DescribeAccountAttributesResult, error)
 	DescribeAvailabilityZones(ctx context.Context, in *DescribeAvailabilityZonesRequest) (*DescribeAvailabilityZonesResult, error)
+	DescribeImages(ctx context.Context, in *DescribeImagesRequest) (*DescribeImagesResult, error)
+	DescribeInstanceAttribute(ctx context.Context, in *DescribeInstanceAttributeRequest) (*InstanceAttribute, error)
+	DescribeInstanceCreditSpecifications(ctx context.Context, in *DescribeInstanceCreditSpecificationsRequest) (*DescribeInstanceCreditSpecificationsResult, error)
+	DescribeInstanceStatus(ctx context.Context, in *DescribeInstanceStatusRequest) (*DescribeInstanceStatusResult, error)
+	DescribeInstanceTypeOfferings(ctx context.Context, in *DescribeInstanceTypeOfferingsRequest) (*DescribeInstanceTypeOfferingsResult, error)
+	DescribeInstanceTypes(ctx context.Context, in *DescribeInstanceTypesRequest) (*DescribeInstanceTypesResult, error)
+	DescribeInstances(ctx context.Context, in *DescribeInstancesRequest) (*DescribeInstancesResult, error)
 	DescribeNetworkAcls(ctx context.Context, in *DescribeNetworkAclsRequest) (*DescribeNetworkAclsResult, error)
 	DescribeNetworkInterfaces(ctx context.Context, in *DescribeNetworkInterfacesRequest) (*DescribeNetworkInterfacesResult, error)
 	DescribeRegions(ctx context.Context, in *DescribeRegionsRequest) (*DescribeRegionsResult, error)
@@ -36,10 +43,17 @@ type Service interface {
 	DescribeTags(ctx context.Context, in *DescribeTagsRequest) (*DescribeTagsResult, error)
 	DescribeVpcAttribute(ctx context.Context, in *DescribeVpcAttributeRequest) (*DescribeVpcAttributeResult, error)
 	DescribeVpcs(ctx context.Context, in *DescribeVpcsRequest) (*DescribeVpcsResult, error)
+	ModifyInstanceAttribute(ctx context.Context, in *ModifyInstanceAttributeRequest) error
+	ModifyNetworkInterfaceAttribute(ctx context.Context, in *ModifyNetworkInterfaceAttributeRequest) error
 	ModifySecurityGroupRules(ctx context.Context, in *ModifySecurityGroupRulesRequest) (*ModifySecurityGroupRulesResult, error)
 	ModifyVpcAttribute(ctx context.Context, in *ModifyVpcAttributeRequest) error
+	RebootInstances(ctx context.Context, in *RebootInstancesRequest) error
 	RevokeSecurityGroupEgress(ctx context.Context, in *RevokeSecurityGroupEgressRequest) (*RevokeSecurityGroupEgressResult, error)
 	RevokeSecurityGroupIngress(ctx context.Context, in *RevokeSecurityGroupIngressRequest) (*RevokeSecurityGroupIngressResult, error)
+	RunInstances(ctx context.Context, in *RunInstancesRequest) (*Reservation, error)
+	StartInstances(ctx context.Context, in *StartInstancesRequest) (*StartInstancesResult, error)
+	StopInstances(ctx context.Context, in *StopInstancesRequest) (*StopInstancesResult, error)
+	TerminateInstances(ctx context.Context, in *TerminateInstancesRequest) (*TerminateInstancesResult, error)
 	UpdateSecurityGroupRuleDescriptionsEgress(ctx context.Context, in *UpdateSecurityGroupRuleDescriptionsEgressRequest) (*UpdateSecurityGroupRuleDescriptionsEgressResult, error)
 	UpdateSecurityGroupRuleDescriptionsIngress(ctx context.Context, in *UpdateSecurityGroupRuleDescriptionsIngressRequest) (*UpdateSecurityGroupRuleDescriptionsIngressResult, error)
 }
@@ -72,6 +86,13 @@ func operations(impl Service) []api.Operation {
 		api.Void("DeleteVpc", impl.DeleteVpc),
 		api.Returning("DescribeAccountAttributes", "", impl.DescribeAccountAttributes),
 		api.Returning("DescribeAvailabilityZones", "", impl.DescribeAvailabilityZones),
+		api.Returning("DescribeImages", "", impl.DescribeImages),
+		api.Returning("DescribeInstanceAttribute", "", impl.DescribeInstanceAttribute),
+		api.Returning("DescribeInstanceCreditSpecifications", "", impl.DescribeInstanceCreditSpecifications),
+		api.Returning("DescribeInstanceStatus", "", impl.DescribeInstanceStatus),
+		api.Returning("DescribeInstanceTypeOfferings", "", impl.DescribeInstanceTypeOfferings),
+		api.Returning("DescribeInstanceTypes", "", impl.DescribeInstanceTypes),
+		api.Returning("DescribeInstances", "", impl.DescribeInstances),
 		api.Returning("DescribeNetworkAcls", "", impl.DescribeNetworkAcls),
 		api.Returning("DescribeNetworkInterfaces", "", impl.DescribeNetworkInterfaces),
 		api.Returning("DescribeRegions", "", impl.DescribeRegions),
@@ -82,10 +103,17 @@ func operations(impl Service) []api.Operation {
 		api.Returning("DescribeTags", "", impl.DescribeTags),
 		api.Returning("DescribeVpcAttribute", "", impl.DescribeVpcAttribute),
 		api.Returning("DescribeVpcs", "", impl.DescribeVpcs),
+		api.Void("ModifyInstanceAttribute", impl.ModifyInstanceAttribute),
+		api.Void("ModifyNetworkInterfaceAttribute", impl.ModifyNetworkInterfaceAttribute),
 		api.Returning("ModifySecurityGroupRules", "", impl.ModifySecurityGroupRules),
 		api.Void("ModifyVpcAttribute", impl.ModifyVpcAttribute),
+		api.Void("RebootInstances", impl.RebootInstances),
 		api.Returning("RevokeSecurityGroupEgress", "", impl.RevokeSecurityGroupEgress),
 		api.Returning("RevokeSecurityGroupIngress", "", impl.RevokeSecurityGroupIngress),
+		api.Returning("RunInstances", "", impl.RunInstances),
+		api.Returning("StartInstances", "", impl.StartInstances),
+		api.Returning("StopInstances", "", impl.StopInstances),
+		api.Returning("TerminateInstances", "", impl.TerminateInstances),
 		api.Returning("UpdateSecurityGroupRuleDescriptionsEgress", "", impl.UpdateSecurityGroupRuleDescriptionsEgress),
 		api.Returning("UpdateSecurityGroupRuleDescriptionsIngress", "", impl.UpdateSecurityGroupRuleDescriptionsIngress),
 	}
