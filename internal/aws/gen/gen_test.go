@@ -73,7 +73,7 @@ func TestDescriptions(t *testing.T) {
 		served, known       int
 		namespace, protocol any
 	}{
-		"elasticache": {elasticache.Describe(nopElastiCache{}), 29, 75, "http://elasticache.amazonaws.com/doc/2015-02-02/", api.Query},
+		"elasticache": {elasticache.Describe(nopElastiCache{}), 34, 75, "http://elasticache.amazonaws.com/doc/2015-02-02/", api.Query},
 		"ec2":         {ec2.Describe(nopEC2{}), 43, 600, "http://ec2.amazonaws.com/doc/2016-11-15/", api.EC2},
 		"sts":         {sts.Describe(nopSTS{}), 1, 8, "https://sts.amazonaws.com/doc/2011-06-15/", api.Query},
 	} {
@@ -98,7 +98,7 @@ func checkOperation(t *testing.T, svc *api.Service, op *api.Operation) {
 		t.Errorf("%s is not known", op.Name)
 	}
 	void := []string{
-		"DeleteCacheParameterGroup", "DeleteCacheSubnetGroup", "CreateTags", "DeleteTags", "DeleteSubnet", "DeleteVpc", "ModifyVpcAttribute", "ModifyInstanceAttribute", "ModifyNetworkInterfaceAttribute", "RebootInstances",
+		"DeleteCacheParameterGroup", "DeleteCacheSecurityGroup", "DeleteCacheSubnetGroup", "CreateTags", "DeleteTags", "DeleteSubnet", "DeleteVpc", "ModifyVpcAttribute", "ModifyInstanceAttribute", "ModifyNetworkInterfaceAttribute", "RebootInstances",
 	}
 	if op.Input == nil || (op.Output == nil) != slices.Contains(void, op.Name) {
 		t.Errorf("%s: a plan is missing", op.Name)
