@@ -14,7 +14,7 @@ import (
 
 func newClassicService(t *testing.T) *Service {
 	t.Helper()
-	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}, Classic: true, NewID: newID()})
+	return New(Config{Store: storetest.New(t), Account: account, Windows: [2]int{11, 21}, Clock: core.SystemClock{}, Classic: true, NewID: newID()})
 }
 
 func accountAttributes(t *testing.T, s *Service, names ...string) string {

@@ -243,6 +243,14 @@ func errGroupUsedByCaches(name string, cacheGroups []string) error {
 	return core.Errorf("InvalidGroup.InUse", "The security group '%s' is authorized by the cache security groups %s", name, strings.Join(cacheGroups, ", "))
 }
 
+func errOnlyInVPC(parameter string) error {
+	return core.Errorf("InvalidParameterCombination", "The parameter %s can only be used with instances in a VPC: a subnet must be given.", parameter)
+}
+
+func errClassicRegroup() error {
+	return core.Errorf("InvalidParameterCombination", "The security groups of an instance can only be changed in a VPC.")
+}
+
 func errGroupNotVPC() error {
 	return errInvalid("Only Amazon VPC security groups may be used with this operation.")
 }

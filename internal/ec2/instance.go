@@ -83,7 +83,7 @@ func (s *Service) DescribeInstances(ctx context.Context, in *wire.DescribeInstan
 	for _, i := range page {
 		id := i.Spec.ReservationID
 		if at[id] == nil {
-			at[id] = s.wireReservation(id)
+			at[id] = s.wireReservation(i)
 			out.Reservations = append(out.Reservations, at[id])
 		}
 		at[id].Instances = append(at[id].Instances, s.wireInstance(i))
@@ -93,7 +93,7 @@ func (s *Service) DescribeInstances(ctx context.Context, in *wire.DescribeInstan
 
 // reservation shows the instances of one launch.
 func (s *Service) reservation(r store.Reader, made []*resource.Instance) *wire.Reservation {
-	out := s.wireReservation(made[0].Spec.ReservationID)
+	out := s.wireReservation(s.instance(r, made[0]))
 	for _, i := range made {
 		out.Instances = append(out.Instances, s.wireInstance(s.instance(r, i)))
 	}
@@ -101,9 +101,10 @@ func (s *Service) reservation(r store.Reader, made []*resource.Instance) *wire.R
 	return out
 }
 
-func (s *Service) wireReservation(id string) *wire.Reservation {
+// wireReservation is the launch of an instance.
+func (s *Service) wireReservation(i instance) *wire.Reservation {
 	return &wire.Reservation{
-		ReservationId: core.Ptr(id), OwnerId: core.Ptr(s.account), Groups: []*wire.GroupIdentifier{}, Instances: []*wire.Instance{},
+		ReservationId: core.Ptr(i.Spec.ReservationID), OwnerId: core.Ptr(s.account), Groups: classicGroups(i), Instances: []*wire.Instance{},
 	}
 }
 
@@ -126,6 +127,10 @@ func (s *Service) wireInstance(i instance) *wire.Instance {
 		out.StateReason = &wire.StateReason{Code: core.Ptr(code), Message: core.Ptr(reason)}
 	}
 	if !i.Exists() {
+		return out
+	}
+	if inClassic(i.Instance) {
+		showClassic(out, i)
 		return out
 	}
 	out.PrivateIpAddress, out.SubnetId, out.VpcId = core.Ptr(i.Spec.Address), core.Ptr(i.Spec.SubnetID), core.Ptr(i.Spec.VPCID)
@@ -184,7 +189,11 @@ func (s *Service) instanceAttributes(i instance) attributes {
 	} {
 		a[name] = nil
 	}
-	if i.Exists() {
+	switch {
+	case !i.Exists():
+	case inClassic(i.Instance):
+		a.placedInClassic(i)
+	default:
 		a.placed(i)
 	}
 	return a.tagged(i.Tags)

@@ -187,6 +187,9 @@ func (s *Service) modify(tx *store.Tx, i *resource.Instance, in *wire.ModifyInst
 
 // regroup puts the interface of an instance into other groups.
 func (s *Service) regroup(tx *store.Tx, i *resource.Instance, ids []string) error {
+	if inClassic(i) {
+		return errClassicRegroup()
+	}
 	vpc, ok := resource.VPCs.Get(tx, key(i.Region, i.Spec.VPCID))
 	if !ok {
 		return errVPCNotFound(i.Spec.VPCID)

@@ -94,6 +94,9 @@ func (s *Service) newLaunch(region string, in *wire.RunInstancesRequest) (*launc
 	if err := l.place(in); err != nil {
 		return nil, err
 	}
+	if err := s.refuseClassicLaunch(l, in); err != nil {
+		return nil, err
+	}
 	now := s.clock.Now()
 	l.template = resource.Instance{Region: region, Spec: resource.InstanceSpec{
 		Power: resource.PowerRunning, Boots: 1, ReservationID: s.fresh("r"), ClientToken: core.Val(in.ClientToken), RequestDigest: digestOf(in),
@@ -226,7 +229,8 @@ func (s *Service) launch(tx *store.Tx, l *launch) ([]*resource.Instance, error) 
 }
 
 // landing are the VPC and the subnets of it in which instances may be: the one
-// that the request names, or the default ones, if need be of one zone.
+// that the request names, or the default ones, if need be of one zone; or what
+// EC2-Classic has for them.
 func (s *Service) landing(tx *store.Tx, l *launch) (*resource.VPC, []resource.Subnet, error) {
 	region := l.template.Region
 	if l.subnetID != "" {
@@ -241,6 +245,9 @@ func (s *Service) landing(tx *store.Tx, l *launch) (*resource.VPC, []resource.Su
 	}
 	if _, err := subnetZone(region, some(l.zone), nil); err != nil {
 		return nil, nil, errZones("availability zone", []string{l.zone})
+	}
+	if s.classic {
+		return s.classicLanding(tx, region, l.zone)
 	}
 	vpc, err := s.DefaultVPC(tx, region)
 	if err != nil {
@@ -279,6 +286,9 @@ func (s *Service) interfaceGroups(r store.Reader, vpc *resource.VPC, subnetID st
 		if err != nil {
 			return nil, err
 		}
+		if g.VPCID != vpc.ID && resource.IsClassic(vpc.ID) {
+			return nil, errGroupNetworks()
+		}
 		if g.VPCID != vpc.ID {
 			return nil, errGroupOfAnotherNetwork(id, subnetID)
 		}
@@ -286,7 +296,7 @@ func (s *Service) interfaceGroups(r store.Reader, vpc *resource.VPC, subnetID st
 			out = append(out, id)
 		}
 	}
-	if len(out) > maxInterfaceGroups {
+	if len(out) > maxInterfaceGroups && !resource.IsClassic(vpc.ID) {
 		return nil, errInterfaceGroupLimit()
 	}
 	return out, nil

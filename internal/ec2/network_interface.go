@@ -44,7 +44,7 @@ func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 		out = append(out, networkInterface{NetworkInterface: p.Interface(), description: "Larder publication " + p.ID})
 	}
 	for _, i := range resource.Instances.List(r, key(region, "")) {
-		if i.Exists() {
+		if i.Exists() && !inClassic(i) {
 			out = append(out, networkInterface{NetworkInterface: ownInterface(i), description: i.Spec.Interface.Description, instance: i})
 		}
 	}

@@ -45,7 +45,7 @@ func (s *Service) ModifyNetworkInterfaceAttribute(ctx context.Context, in *wire.
 // instanceOfInterface is the instance that has an interface.
 func (s *Service) instanceOfInterface(r store.Reader, region, id string) (*resource.Instance, error) {
 	for _, i := range resource.Instances.List(r, key(region, "")) {
-		if i.Spec.Interface.ID == id && i.Exists() {
+		if i.Spec.Interface.ID == id && i.Exists() && !inClassic(i) {
 			return i, nil
 		}
 	}

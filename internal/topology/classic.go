@@ -77,7 +77,12 @@ func InClassic(r store.Reader) []string {
 				found = append(found, fmt.Sprintf("the %s %s in %s", kind, strings.Join(names, ", "), v.Region))
 			}
 		}
-		var clusters, caches, groups []string
+		var instances, clusters, caches, groups []string
+		for _, i := range resource.Instances.List(r, v.Region+"/") {
+			if i.Spec.VPCID == v.ID && i.Exists() {
+				instances = append(instances, i.ID)
+			}
+		}
 		for _, c := range resource.CacheClusters.List(r, v.Region+"/") {
 			if c.Spec.Classic() {
 				clusters = append(clusters, c.ID)
@@ -95,6 +100,7 @@ func InClassic(r store.Reader) []string {
 				groups = append(groups, g.Name)
 			}
 		}
+		add("instances", instances)
 		add("cache clusters", clusters)
 		add("cache security groups", caches)
 		add("EC2 security groups", groups)

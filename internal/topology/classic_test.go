@@ -42,6 +42,10 @@ func classicStore(t *testing.T, ingress map[string][]resource.CacheIngress) *sto
 				Port: c.port, CacheSecurityGroups: c.caches, Nodes: []resource.NodeSlot{slot},
 			}})
 		}
+		resource.Instances.Put(tx, "us-east-1/i-1", &resource.Instance{Region: "us-east-1", ID: "i-1", Spec: resource.InstanceSpec{VPCID: resource.ClassicID("1")}})
+		ended := &resource.Instance{Region: "us-east-1", ID: "i-2", Spec: resource.InstanceSpec{VPCID: resource.ClassicID("1")}}
+		ended.Status.Power = resource.PowerTerminated
+		resource.Instances.Put(tx, "us-east-1/i-2", ended)
 		return nil
 	})
 	return st
@@ -103,6 +107,7 @@ func TestInClassic(t *testing.T) {
 	var got []string
 	st.Local(func(r store.Reader) { got = InClassic(r) })
 	want := []string{
+		"the instances i-1 in us-east-1",
 		"the cache clusters both, other in us-east-1",
 		"the cache security groups default (which cannot be deleted: its ingress is to be revoked), extra in us-east-1",
 		"the EC2 security groups batch, web in us-east-1",
@@ -111,6 +116,7 @@ func TestInClassic(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	update(t, st, func(tx *store.Tx) error {
+		resource.Instances.Delete(tx, "us-east-1/i-1")
 		for _, id := range []string{"both", "other"} {
 			resource.CacheClusters.Delete(tx, "us-east-1/"+id)
 		}
