@@ -46,6 +46,15 @@ ec2.authorize_security_group_ingress(GroupName="boto3-web", IpProtocol="tcp", Fr
 ec2.authorize_security_group_ingress(GroupName="boto3-web", SourceSecurityGroupName="default", SourceSecurityGroupOwnerId=account)
 refused("InvalidPermission.Duplicate", 400, ec2.authorize_security_group_ingress, GroupName="boto3-web", IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="0.0.0.0/0")
 
+image = ec2.describe_images()["Images"][0]["ImageId"]
+launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SecurityGroups=["boto3-web"])
+instance = launched["Instances"][0]
+assert [g["GroupName"] for g in launched["Groups"]] == ["boto3-web"], launched
+assert "VpcId" not in instance and "SubnetId" not in instance and not instance["NetworkInterfaces"], instance
+ec2.get_waiter("instance_running").wait(InstanceIds=[instance["InstanceId"]], WaiterConfig={"Delay": 1})
+ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+ec2.get_waiter("instance_terminated").wait(InstanceIds=[instance["InstanceId"]], WaiterConfig={"Delay": 1})
+
 name = "boto3-caches"
 made = cache.create_cache_security_group(CacheSecurityGroupName="Boto3-Caches", Description="boto3", Tags=[{"Key": "team", "Value": "a"}])["CacheSecurityGroup"]
 assert made["CacheSecurityGroupName"] == name and made["OwnerId"] == account and made["EC2SecurityGroups"] == [], made
