@@ -9,9 +9,13 @@ import (
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// settlePause is how long after a look at what is in force the next one is. It
-// matters only while somebody waits for a change of a cache security group.
-const settlePause = 10 * time.Millisecond
+// How long after a look at what is in force the next one is: shortly at first, since
+// most changes take milliseconds, and longer when they do not. It matters only while
+// somebody waits for a change of a cache security group.
+const (
+	settleFirst = 10 * time.Millisecond
+	settleLast  = time.Second
+)
 
 // unsettled are the cache security groups with changes that are not known to be
 // in force.
@@ -28,11 +32,13 @@ func unsettled(r store.Reader) []*resource.CacheSecurityGroup {
 // settle records that the groups are in force as they were when the applied
 // document was composed, or says when to look again.
 func (h *Host) settle(ctx context.Context, groups []*resource.CacheSecurityGroup) (time.Duration, error) {
+	if len(groups) > 0 && h.Runtime.Enforced() < h.applied.Revision {
+		h.settleWait = min(max(2*h.settleWait, settleFirst), settleLast)
+		return h.settleWait, nil
+	}
+	h.settleWait = 0
 	if len(groups) == 0 {
 		return 0, nil
-	}
-	if h.Runtime.Enforced() < h.applied.Revision {
-		return settlePause, nil
 	}
 	err := h.Store.Update(ctx, func(tx *store.Tx) error {
 		for _, seen := range groups {

@@ -31,9 +31,11 @@ type Config struct {
 type Host struct {
 	Config
 	// applied is the document in force, secrets are those in it. Only Reconcile,
-	// which never runs twice at once, uses them.
+	// which never runs twice at once, uses them and what follows.
 	applied *runtime.Document
 	secrets *memory
+	// settleWait is the latest pause between two looks at what is in force.
+	settleWait time.Duration
 }
 
 // New makes the link. Its Controller and Follow are to be run once each.
