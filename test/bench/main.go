@@ -33,6 +33,7 @@ var experiments = []experiment{
 	{"serve-empty", serveEmpty},
 	{"serve-100", serveHundred},
 	{"security-group", enforceRules},
+	{"kernel-network", kernelNetwork},
 	{"relay-throughput", relayThroughput},
 	{"relay-connect", relayConnect},
 	{"relay-memory", relayMemory},

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/larder-cache/larder/internal/netns"
+	"github.com/larder-cache/larder/internal/network"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel/links"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel/rules"
+)
+
+// kernelNetwork measures what the network of the kernel fabric costs: an address
+// with its rules for a node, a namespace with an interface and its rules for an
+// instance. The host is a namespace of its own here.
+func kernelNetwork(ctx context.Context, b *bench) ([]line, error) {
+	many := b.size(100, 20)
+	one := line{what: "kernel fabric: address and rules of a node", unit: "ms", bars: []bar{medianAtMost(10)}}
+	all := line{what: fmt.Sprintf("kernel fabric: addresses and rules of %d nodes, one by one", many), unit: "ms", bars: []bar{medianAtMost(1000)}}
+	instance := line{what: "kernel fabric: namespace, interface and rules of an instance", unit: "ms", bars: []bar{medianAtMost(10)}}
+	lines := []*line{&one, &all, &instance}
+	if os.Geteuid() != 0 {
+		for _, l := range lines {
+			l.bars, l.note = nil, "needs root"
+		}
+		return values(lines), nil
+	}
+	for range b.rounds(5, 1) {
+		err := onKernel(func(k *kernelSide) error {
+			began := time.Now()
+			for i := range many {
+				took, err := k.add(ctx, func() { k.addNode(i) })
+				if err != nil {
+					return err
+				}
+				one.larder = append(one.larder, milliseconds(took))
+			}
+			all.larder = append(all.larder, milliseconds(time.Since(began)))
+			for i := range many {
+				took, err := k.add(ctx, func() { k.addInstance(i) })
+				if err != nil {
+					return err
+				}
+				instance.larder = append(instance.larder, milliseconds(took))
+			}
+			return nil
+		})
+		if err != nil {
+			return values(lines), err
+		}
+	}
+	return values(lines), nil
+}
+
+// kernelSide is a VPC in the kernel: as the fabric does it, rules first, then what
+// they are about.
+type kernelSide struct {
+	links    *links.Links
+	compiler rules.Compiler
+	conn     *rules.Conn
+	net      links.Network
+	world    network.World
+	in       rules.Inputs
+}
+
+// onKernel lends an empty VPC, with a group that admits the host to the nodes, and
+// takes it away.
+func onKernel(fn func(*kernelSide) error) (err error) {
+	name := fmt.Sprintf("larderbench-%d", os.Getpid())
+	host, _, err := netns.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Close(), netns.Delete(name)) }()
+	dir, err := os.MkdirTemp("", "larder-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	cidr := netip.MustParsePrefix("172.31.0.0/16")
+	k := &kernelSide{
+		net: links.Network{ID: "vpc-1", CIDR: cidr, Host: netip.MustParseAddr("172.31.0.10")},
+		world: network.World{
+			VPCs: []network.VPC{{ID: "vpc-1", CIDR: cidr}},
+			Groups: []network.Group{{ID: "sg-1", VPC: "vpc-1", Rules: []network.Rule{
+				{ID: "sgr-1", Protocol: network.TCP, From: 6379, To: 6379, CIDR: cidr},
+				{ID: "sgr-2", Protocol: network.AnyProtocol, Egress: true, CIDR: netip.MustParsePrefix("0.0.0.0/0")},
+			}}},
+		},
+	}
+	k.in.Links = map[string]netip.Addr{links.HostInterface: k.net.Host}
+	k.links, err = links.New(links.Config{
+		Deployment: fmt.Sprintf("bench%d", os.Getpid()), Host: host, ResolverDir: dir, Log: slog.New(slog.DiscardHandler),
+		Before: func(_ string, ns *netns.Namespace) (err error) {
+			if k.conn, err = rules.Open(ns.Path()); err != nil {
+				return err
+			}
+			return k.enforce()
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if k.conn != nil {
+			err = errors.Join(err, k.conn.Close())
+		}
+		err = errors.Join(err, k.links.Remove(), k.links.Close())
+	}()
+	return fn(k)
+}
+
+func (k *kernelSide) enforce() error {
+	return k.conn.Apply(k.compiler.Compile(k.world, k.net.ID, k.in))
+}
+
+// add measures how long a change takes to be in force.
+func (k *kernelSide) add(ctx context.Context, change func()) (time.Duration, error) {
+	change()
+	began := time.Now()
+	if k.conn != nil {
+		if err := k.enforce(); err != nil {
+			return 0, err
+		}
+	}
+	failed, err := k.links.Apply(ctx, links.Plan{Networks: []links.Network{k.net}})
+	for _, f := range failed {
+		err = errors.Join(err, f)
+	}
+	return time.Since(began), err
+}
+
+func (k *kernelSide) addNode(i int) {
+	at := netip.AddrFrom4([4]byte{172, 31, 16, byte(10 + i)})
+	k.net.Local = append(k.net.Local, at)
+	k.in.Nodes = append(k.in.Nodes, rules.Service{Protocol: network.TCP, At: netip.AddrPortFrom(at, 6379)})
+	k.join(fmt.Sprintf("node-%d", i), at, true)
+}
+
+func (k *kernelSide) addInstance(i int) {
+	at, id := netip.AddrFrom4([4]byte{172, 31, 32, byte(10 + i)}), fmt.Sprintf("i-%017x", i)
+	k.net.Instances = append(k.net.Instances, links.Instance{ID: id, Address: at})
+	k.in.Links[links.InterfaceName(id)] = at
+	k.join(id, at, false)
+}
+
+// join makes an address one of the group.
+func (k *kernelSide) join(id string, at netip.Addr, passive bool) {
+	k.world.Interfaces = append(k.world.Interfaces, network.Interface{
+		ID: id, VPC: k.net.ID, Addresses: []netip.Addr{at}, Groups: []string{"sg-1"}, Passive: passive,
+	})
+}
