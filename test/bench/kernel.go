@@ -25,13 +25,10 @@ func kernelNetwork(ctx context.Context, b *bench) ([]line, error) {
 	instance := line{what: "kernel fabric: namespace, interface and rules of an instance", unit: "ms", bars: []bar{medianAtMost(10)}}
 	lines := []*line{&one, &all, &instance}
 	if os.Geteuid() != 0 {
-		for _, l := range lines {
-			l.bars, l.note = nil, "needs root"
-		}
-		return values(lines), nil
+		return unprivileged(lines), nil
 	}
 	for range b.rounds(5, 1) {
-		err := onKernel(func(k *kernelSide) error {
+		err := onKernel(true, func(k *kernelSide) error {
 			began := time.Now()
 			for i := range many {
 				took, err := k.add(ctx, func() { k.addNode(i) })
@@ -57,6 +54,96 @@ func kernelNetwork(ctx context.Context, b *bench) ([]line, error) {
 	return values(lines), nil
 }
 
+// unprivileged are lines that cannot be measured.
+func unprivileged(lines []*line) []line {
+	for _, l := range lines {
+		l.bars, l.note = nil, "needs root"
+	}
+	return values(lines)
+}
+
+// kernelThroughput measures requests from an instance to a node with the rules in
+// force, beside the same in namespaces without any rules, each with 50 clients.
+func kernelThroughput(ctx context.Context, b *bench) ([]line, error) {
+	const node = "172.31.16.10:6379"
+	requests := b.size(30_000, 5_000)
+	cells := []struct {
+		name string
+		load load
+		bars []bar
+		note string
+	}{
+		{"64 B, -P 1", load{tests: "set,get", pipeline: 1, size: 64, requests: requests}, []bar{ratioAtLeast(0.95)}, ""},
+		{"64 B, -P 16", load{tests: "set,get", pipeline: 16, size: 64, requests: 6 * requests}, []bar{ratioAtLeast(0.95)}, ""},
+		{"a connection each", load{tests: "set,get", pipeline: 1, size: 64, requests: requests / 5, reconnect: true}, nil, "reported"},
+	}
+	tests := []string{"SET", "GET"}
+	var lines []*line
+	for _, c := range cells {
+		for _, test := range tests {
+			lines = append(lines, &line{what: "kernel fabric, rules in force, " + c.name + ", " + test, unit: "k/s", bars: c.bars, note: c.note})
+		}
+	}
+	if os.Geteuid() != 0 {
+		return unprivileged(lines), nil
+	}
+	err := withKernelEngine(ctx, false, func(bare *netns.Namespace) error {
+		return withKernelEngine(ctx, true, func(ruled *netns.Namespace) error {
+			for range b.rounds(20, 2) {
+				for i, c := range cells {
+					sides := []map[string]float64{}
+					for _, from := range []*netns.Namespace{bare, ruled} {
+						var rates map[string]float64
+						if err := from.Do(func() (err error) { rates, err = c.load.run(ctx, node, false); return err }); err != nil {
+							return err
+						}
+						sides = append(sides, rates)
+					}
+					for j, test := range tests {
+						l := lines[len(tests)*i+j]
+						l.bare, l.larder = append(l.bare, sides[0][test]), append(l.larder, sides[1][test])
+					}
+				}
+			}
+			return nil
+		})
+	})
+	return values(lines), err
+}
+
+// withKernelEngine lends an instance whose VPC has an engine.
+func withKernelEngine(ctx context.Context, ruled bool, fn func(instance *netns.Namespace) error) error {
+	return onKernel(ruled, func(k *kernelSide) error {
+		for _, change := range []func(){func() { k.addNode(0) }, func() { k.addInstance(0) }} {
+			if _, err := k.add(ctx, change); err != nil {
+				return err
+			}
+		}
+		vpc, err := netns.Open(k.links.Namespace(k.net.ID))
+		if err != nil {
+			return err
+		}
+		defer vpc.Close()
+		instance, err := netns.Open(k.links.InstanceNamespace(k.net.Instances[0].ID))
+		if err != nil {
+			return err
+		}
+		defer instance.Close()
+		return within(func(dir string) error {
+			var e *bareEngine
+			err := vpc.Do(func() (err error) {
+				e, err = startBare(ctx, dir, "--bind", k.net.Local[0].String(), "--port", "6379", "--protected-mode", "no", "--tcp-backlog", "4096")
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			defer e.stop()
+			return fn(instance)
+		})
+	})
+}
+
 // kernelSide is a VPC in the kernel: as the fabric does it, rules first, then what
 // they are about.
 type kernelSide struct {
@@ -69,14 +156,15 @@ type kernelSide struct {
 }
 
 // onKernel lends an empty VPC, with a group that admits the host to the nodes, and
-// takes it away.
-func onKernel(fn func(*kernelSide) error) (err error) {
-	name := fmt.Sprintf("larderbench-%d", os.Getpid())
-	host, _, err := netns.Create(name)
+// takes it away. Unless it is ruled, no rules are in force.
+func onKernel(ruled bool, fn func(*kernelSide) error) (err error) {
+	// Both kinds exist side by side.
+	name := fmt.Sprintf("bench%d%t", os.Getpid(), ruled)
+	host, _, err := netns.Create("larder" + name)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, host.Close(), netns.Delete(name)) }()
+	defer func() { err = errors.Join(err, host.Close(), netns.Delete("larder"+name)) }()
 	dir, err := os.MkdirTemp("", "larder-bench-")
 	if err != nil {
 		return err
@@ -95,8 +183,11 @@ func onKernel(fn func(*kernelSide) error) (err error) {
 	}
 	k.in.Links = map[string]netip.Addr{links.HostInterface: k.net.Host}
 	k.links, err = links.New(links.Config{
-		Deployment: fmt.Sprintf("bench%d", os.Getpid()), Host: host, ResolverDir: dir, Log: slog.New(slog.DiscardHandler),
+		Deployment: name, Host: host, ResolverDir: dir, Log: slog.New(slog.DiscardHandler),
 		Before: func(_ string, ns *netns.Namespace) (err error) {
+			if !ruled {
+				return nil
+			}
 			if k.conn, err = rules.Open(ns.Path()); err != nil {
 				return err
 			}

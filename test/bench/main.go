@@ -34,6 +34,7 @@ var experiments = []experiment{
 	{"serve-100", serveHundred},
 	{"security-group", enforceRules},
 	{"kernel-network", kernelNetwork},
+	{"kernel-throughput", kernelThroughput},
 	{"relay-throughput", relayThroughput},
 	{"relay-connect", relayConnect},
 	{"relay-memory", relayMemory},
