@@ -241,7 +241,7 @@ func (s *Server) publications(r store.Reader) []Publication {
 
 func (s *Server) wirePublication(p *resource.Publication) Publication {
 	out := Publication{
-		ID: p.ID, Region: p.Region, Endpoint: p.Endpoint, Listen: p.Listen, VPC: p.VPCID, Address: p.Address,
+		ID: p.ID, Region: p.Region, Endpoint: p.Endpoint, Listen: p.Listen, VPC: networkName(p.VPCID), Address: p.Address,
 		SecurityGroups: p.SecurityGroupIDs, Plaintext: p.Plaintext, Created: p.Created, State: PublicationOpening,
 	}
 	switch l := s.cfg.Live.Listening(p.RuntimeID()); {

@@ -6,6 +6,8 @@ import (
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
 )
 
 // An instance of EC2-Classic has an address and groups, and nothing of a VPC.
@@ -25,6 +27,14 @@ func TestInstanceInClassic(t *testing.T) {
 		t.Errorf("it is in a VPC: %+v", i)
 	}
 	observe(t, s)
+	err := s.store.Update(t.Context(), func(tx *store.Tx) error {
+		network, _ := resource.ClassicNetwork(tx, home)
+		resource.Publications.Put(tx, key(home, "pub-1"), &resource.Publication{Region: home, ID: "pub-1", VPCID: network.ID, Address: "10.12.0.99"})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	interfaces, err := s.DescribeNetworkInterfaces(in(t, home), &wire.DescribeNetworkInterfacesRequest{})
 	if err != nil || len(interfaces.NetworkInterfaces) > 0 {
 		t.Errorf("there are interfaces %+v, %v", interfaces, err)

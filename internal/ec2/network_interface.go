@@ -3,6 +3,7 @@ package ec2
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
@@ -30,9 +31,6 @@ type networkInterface struct {
 func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 	var out []networkInterface
 	for _, i := range resource.NetworkInterfaces(r, region) {
-		if resource.IsClassic(i.VPCID) {
-			continue // only VPCs have interfaces
-		}
 		out = append(out, networkInterface{NetworkInterface: i, description: "ElastiCache " + i.ClusterID})
 	}
 	for _, a := range resource.Attachments.List(r, key(region, "")) {
@@ -44,10 +42,12 @@ func (s *Service) interfaces(r store.Reader, region string) []networkInterface {
 		out = append(out, networkInterface{NetworkInterface: p.Interface(), description: "Larder publication " + p.ID})
 	}
 	for _, i := range resource.Instances.List(r, key(region, "")) {
-		if i.Exists() && !inClassic(i) {
+		if i.Exists() {
 			out = append(out, networkInterface{NetworkInterface: ownInterface(i), description: i.Spec.Interface.Description, instance: i})
 		}
 	}
+	// Only VPCs have interfaces.
+	out = slices.DeleteFunc(out, func(n networkInterface) bool { return resource.IsClassic(n.VPCID) })
 	for n := range out {
 		out[n].groups = groupNames(r, region, out[n].SecurityGroupIDs)
 	}
