@@ -59,7 +59,7 @@ func TestCompilerKeepsNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 2))
 	var c Compiler
 	w, in := draw(r)
-	for range 1000 {
+	for range 300 {
 		next, nextIn := draw(r)
 		switch r.IntN(4) {
 		case 0:

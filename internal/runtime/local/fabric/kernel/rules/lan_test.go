@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,9 @@ func (l *lan) probe(dials []dial) []outcome {
 	local := map[end]int{}
 	var open []int
 	for from, ns := range l.inst {
+		if !slices.ContainsFunc(dials, func(d dial) bool { return d.from == from }) {
+			continue
+		}
 		err := ns.Do(func() error {
 			var cpu unix.CPUSet
 			cpu.Set(0)
@@ -269,7 +273,7 @@ func send(d dial, number uint32) (int, error) {
 	from := instanceAddress(d.from)
 	if d.spoof.IsValid() {
 		from = d.spoof
-		if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_FREEBIND, 1); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TRANSPARENT, 1); err != nil {
 			return fd, err
 		}
 	}
@@ -304,6 +308,9 @@ func barrier() error {
 		return err
 	}
 	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{10, 1, 0, 2}, Port: portDNS}); err != nil {
 		return fmt.Errorf("the resolver cannot be reached: %w", err)
 	}
