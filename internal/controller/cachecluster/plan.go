@@ -43,6 +43,12 @@ func converge(w World) (plan []step.Step, wait time.Duration) {
 	if unknown {
 		wait = step.AskAgain
 	}
+	// Nodes behind a configuration endpoint have nobody to fill from, and lose what
+	// they have with another version. A lone node does not change to one.
+	keeps := c.Record.Spec.ConfigurationEndpoint.IsZero()
+	if keeps {
+		refusal = append(refusal, c.Stranded()...)
+	}
 	o := nodespec.Observation{
 		Cluster: c.Record, Leaving: c.Leaving(), Parameters: c.Parameters, Failure: c.Problem, Now: w.Now,
 	}
@@ -59,6 +65,8 @@ func converge(w World) (plan []step.Step, wait time.Duration) {
 		default:
 			want := c.Want(slot, m.Node.Spec.Auth, c.Record.Spec.TLS, w.Certified)
 			restart, pause := nodespec.Restart(m.Node, want, w.Now)
+			restart = restart || !keeps && nodespec.Outdated(m.Node, want)
+			m.Outdated = !restart && nodespec.Outdated(m.Node, want)
 			wait = nodespec.Sooner(wait, pause)
 			m.Spec = nodespec.Next(m.Node, want, restart)
 			m.Linked = m.Node.Status.Role != "slave"

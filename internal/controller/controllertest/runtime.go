@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/runtime"
 )
@@ -27,6 +28,8 @@ type Engine struct {
 	Data    int64
 	Started time.Time
 	Message string
+	// Binary is the program of the process.
+	Binary catalog.Binary
 }
 
 // Runtime is a runtime.Runtime without processes. With Auto, a document is
@@ -281,7 +284,7 @@ func (r *Runtime) start(want runtime.Node, old *Engine) bool {
 		r.report(want.ID)
 		return true
 	}
-	e := &Engine{Node: want, Phase: "running", Started: r.Clock.Now()}
+	e := &Engine{Node: want, Phase: "running", Started: r.Clock.Now(), Binary: Engines{}.Program(want.Engine, want.Version)}
 	r.engines[want.ID] = e
 	r.converge(e, want)
 	r.report(want.ID)
@@ -319,6 +322,7 @@ func (r *Runtime) report(id string) {
 	out := runtime.Report{
 		ID: id, Incarnation: e.Node.Incarnation, Generation: e.Generation, Phase: e.Phase,
 		Started: e.Started, Role: e.Role, LinkUp: e.LinkUp, Message: e.Message,
+		Binary: e.Binary.Path, BinaryVersion: e.Binary.Version,
 	}
 	if e.Phase == "running" {
 		out.PID = 1

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
@@ -85,6 +86,15 @@ func (Engines) Directives(_, _, nodeType string, values map[string]string) (node
 
 // Default implements nodespec.Engines.
 func (Engines) Default(_, _, name string) string { return "default-of-" + name }
+
+// Program implements nodespec.Engines. Every version has a program of its own, but for
+// redis 7.0.7 and 7.1.0, which have one.
+func (Engines) Program(engine, version string) catalog.Binary {
+	if version == "7.0.7" {
+		version = "7.1.0"
+	}
+	return catalog.Binary{Engine: engine, Version: version, Path: "/usr/bin/" + engine + "-server"}
+}
 
 // Network is the default VPC of the region, with subnets subnet-a to subnet-c.
 func Network() *resource.VPC {

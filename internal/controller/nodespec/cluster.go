@@ -37,6 +37,9 @@ type Member struct {
 	// Linked says that a replica follows the right primary and is in sync, and a
 	// primary takes writes. The cluster's nodes of their own are always linked.
 	Linked bool
+	// Outdated says that the node runs as an older version than is wanted, which
+	// only another process changes.
+	Outdated bool
 	// Replaced says that the node was just made to start over in another role: it
 	// is recovered as one that was lost.
 	Replaced bool
@@ -47,7 +50,12 @@ func (m Member) Ready() bool { return m.CaughtUp() && m.Linked }
 
 // CaughtUp reports whether the node runs with all of the spec.
 func (m Member) CaughtUp() bool {
-	return m.Node != nil && CaughtUp(m.Node) && m.Spec.Generation == m.Node.Spec.Generation
+	return m.Node != nil && !m.Outdated && CaughtUp(m.Node) && m.Spec.Generation == m.Node.Spec.Generation
+}
+
+// replacing reports whether a process that was well is being replaced in this pass.
+func (m Member) replacing() bool {
+	return m.Spec.Incarnation > m.Node.Spec.Incarnation && Alive(m.Node)
 }
 
 // Parameters are the parameters of a cluster.
@@ -110,6 +118,9 @@ func (o Observation) running(s *resource.CacheClusterStatus) (events []string) {
 	if s.NodeType != spec.NodeType && s.NodeType != "" {
 		events = append(events, "Succeeded applying modification to cache node type to "+spec.NodeType+".")
 	}
+	if s.EngineVersion != "" && (s.Engine != spec.Engine || s.EngineVersion != spec.EngineVersion) {
+		events = append(events, fmt.Sprintf("Upgraded the engine from %s %s to %s %s", s.Engine, s.EngineVersion, spec.Engine, spec.EngineVersion))
+	}
 	s.Engine, s.EngineVersion, s.NodeType = spec.Engine, spec.EngineVersion, spec.NodeType
 	return events
 }
@@ -146,7 +157,7 @@ func (o Observation) nodes(s *resource.CacheClusterStatus) (ready bool, events [
 		case before == "":
 			s.NodeStatus[id] = StatusCreating
 		case before == StatusCreating || m.Node == nil:
-		case m.Spec.Reboots > m.Node.Spec.Reboots:
+		case m.Spec.Reboots > m.Node.Spec.Reboots, m.replacing():
 			s.NodeStatus[id] = StatusRebooting
 			events = append(events, "Cache node "+id+" shutdown")
 		case Exited(m.Node) && !recovering[id]:

@@ -20,6 +20,8 @@ type Engines interface {
 	Directives(engine, version, nodeType string, values map[string]string) (Directives, error)
 	// Default is the value of a parameter that nobody changed.
 	Default(engine, version, name string) string
+	// Program is what a new node of a version runs; zero if nothing serves it.
+	Program(engine, version string) catalog.Binary
 }
 
 // Installed are the engines of a catalogue.
@@ -50,4 +52,13 @@ func (i Installed) Default(engine, version, name string) string {
 	family, _ := parameter.Lookup(v.Family)
 	p, _ := family.Find(name)
 	return p.Default
+}
+
+// Program implements Engines.
+func (i Installed) Program(engine, version string) catalog.Binary {
+	b, err := i.Catalog.Choose(engine, version)
+	if err != nil {
+		return catalog.Binary{}
+	}
+	return b
 }

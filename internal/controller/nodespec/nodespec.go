@@ -18,8 +18,11 @@ import (
 // Want is what its owner wants of a node.
 type Want struct {
 	Engine, Version string
-	Endpoint        resource.Endpoint
-	TLS             resource.TLSMode
+	// InPlace: the program that runs serves that version too, so that no new
+	// process is needed for it.
+	InPlace  bool
+	Endpoint resource.Endpoint
+	TLS      resource.TLSMode
 	// ReplicaOf is the key of the node to replicate from, if any.
 	ReplicaOf string
 	// Cluster is the node's place in a group in cluster mode, nil elsewhere.
@@ -39,6 +42,7 @@ func First(w Want) resource.NodeSpec {
 	s := resource.NodeSpec{
 		Generation:    1,
 		Incarnation:   1,
+		Engine:        w.Engine,
 		Version:       w.Version,
 		StartSettings: w.Directives.Start,
 		Reboots:       w.Reboots,
@@ -51,9 +55,14 @@ func First(w Want) resource.NodeSpec {
 // which takes over what a running one cannot.
 func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 	s := n.Spec
+	if restart || w.InPlace {
+		s.Engine, s.Version = w.Engine, w.Version
+	} else if Outdated(n, w) {
+		w.Directives.Live = s.Settings // those of another version are no good to this one
+	}
 	apply(&s, w)
 	if restart {
-		s.Version, s.StartSettings, s.Reboots = w.Version, w.Directives.Start, w.Reboots
+		s.StartSettings, s.Reboots = w.Directives.Start, w.Reboots
 		s.QuickExits = quickExits(n)
 		s.Incarnation++
 	}
@@ -63,9 +72,15 @@ func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 	return s
 }
 
+// Outdated reports whether a node needs a new process for the version that is
+// wanted. Nobody starts one without seeing to the data first.
+func Outdated(n *resource.Node, w Want) bool {
+	return !w.InPlace && (n.Spec.Engine != w.Engine || n.Spec.Version != w.Version)
+}
+
 // apply sets what a running process can take over.
 func apply(s *resource.NodeSpec, w Want) {
-	s.Engine, s.Endpoint, s.TLS = w.Engine, w.Endpoint, w.TLS
+	s.Endpoint, s.TLS = w.Endpoint, w.TLS
 	s.ReplicaOf, s.HoldWrites, s.Watched = w.ReplicaOf, w.HoldWrites, w.Watched
 	s.Settings, s.Auth, s.Cluster = w.Directives.Live, w.Auth, w.Cluster
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -69,7 +70,8 @@ func (w World) handOver(members []*member, r roles) roles {
 }
 
 // heirs reports whether another member shall take the source's place, and which
-// ones could.
+// ones could: for the primary that is to come back, because somebody has asked for
+// it, or because the source alone is of an older version.
 func (w World) heirs(members []*member, r roles) (wanted bool, heirs []*member) {
 	h := w.Group.Spec.Handover
 	switch {
@@ -78,7 +80,12 @@ func (w World) heirs(members []*member, r roles) (wanted bool, heirs []*member) 
 			return true, []*member{r.primary}
 		}
 		return false, nil
-	case h == nil || r.primary.id() != h.From:
+	case h == nil:
+		if !r.sourceIsLast(members) {
+			return false, nil
+		}
+		h = &resource.Handover{}
+	case r.primary.id() != h.From:
 		return false, nil
 	}
 	for _, m := range members {
@@ -86,7 +93,7 @@ func (w World) heirs(members []*member, r roles) (wanted bool, heirs []*member) 
 			heirs = append(heirs, m)
 		}
 	}
-	return true, heirs
+	return len(heirs) > 0 || w.Group.Spec.Handover != nil, heirs
 }
 
 // mostAdvanced is the member with the most of the data; of several, one in

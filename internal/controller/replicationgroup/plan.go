@@ -61,6 +61,7 @@ func Plan(w World) Decision {
 		return Decision{Ask: append(t.Ask, ask...)}
 	}
 	refusal, wait := step.Shrink(w.Members, w.Memory)
+	refusal = append(refusal, t.stranded()...)
 	t.ready = t.ready && !wait && len(refusal) == 0
 	for i := range t.decided {
 		t.converge(&t.decided[i])
@@ -164,6 +165,8 @@ func (p *pass) member(m *member) {
 		o.Spec = m.node.Spec
 	default:
 		restart, wait := nodespec.Restart(m.node, want, p.Now)
+		restart = restart || m == p.renew
+		o.Outdated = m.outdated() && !restart
 		p.Wait = nodespec.Sooner(p.Wait, wait)
 		if m == p.source {
 			p.held = p.orphaned && !restart && wait > 0

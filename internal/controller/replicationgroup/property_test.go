@@ -44,6 +44,8 @@ type chaos struct {
 	// held is what must not be lost: the writes of the most advanced node that
 	// lived through every exit so far.
 	held int64
+	// version was asked for last, if any was.
+	version string
 	// steps is what happened, for the report of a failure.
 	steps []string
 }
@@ -103,6 +105,12 @@ func (w *chaos) act(t *testing.T) {
 				g.Spec.Handover = &resource.Handover{From: g.Status.Primary, Test: true}
 			}
 		})
+	case n < 98:
+		step = "upgrade"
+		if next := []string{"7.0.7", "8.0.1", "8.1.0"}[w.rand.IntN(3)]; group(w.Loop).Status.Available != nil && next > w.version {
+			w.version = next
+			change(t, w.Loop, resource.Pending{EngineVersion: &next})
+		}
 	default:
 		step = "wait"
 		w.Clock.Advance(time.Duration(w.rand.IntN(10)) * time.Second)
@@ -110,10 +118,12 @@ func (w *chaos) act(t *testing.T) {
 	w.steps = append(w.steps, step)
 }
 
-// best is what the most advanced running node holds.
+// best is what the most advanced running node holds, but for those that are
+// being replaced.
 func (w *chaos) best() (data int64) {
 	for _, id := range w.Runtime.Nodes() {
-		if e := w.Runtime.Engine(id); e.Phase == resource.NodeRunning {
+		n := node(w.Loop, id)
+		if e := w.Runtime.Engine(id); e.Phase == resource.NodeRunning && n != nil && e.Node.Incarnation == n.Spec.Incarnation {
 			data = max(data, e.Data)
 		}
 	}
@@ -156,12 +166,15 @@ func (w *chaos) finish(t *testing.T) {
 	if g.Status.Available == nil || g.Status.ObservedGeneration != g.Generation || g.Status.FailoverFrom != "" || g.Spec.Handover != nil {
 		t.Errorf("the group did not come to rest: %+v", g.Status)
 	}
-	if g.Spec.AutomaticFailover == false && g.Status.Primary != "rg-001" {
+	if !g.Spec.AutomaticFailover && w.version == "" && g.Status.Primary != "rg-001" {
 		t.Errorf("without failover the primary moved to %s", g.Status.Primary)
 	}
 	writer := fmt.Sprintf("%s/%s/0001", controllertest.Region, g.Status.Primary)
 	wantEndpoint(t, w.Loop, primary, writer)
 	for _, id := range g.Spec.Members {
+		if c := cluster(w.Loop, id); c.Status.EngineVersion != c.Spec.EngineVersion || w.version != "" && w.members > 1 && c.Spec.EngineVersion != w.version {
+			t.Errorf("%s shall be %s, is %s, and %q was asked for", id, c.Spec.EngineVersion, c.Status.EngineVersion, w.version)
+		}
 		key := fmt.Sprintf("%s/%s/0001", controllertest.Region, id)
 		n, e := node(w.Loop, key), w.Runtime.Engine(key)
 		if key == writer && (e.Role != "master" || n.Spec.ReplicaOf != "") ||

@@ -27,6 +27,8 @@ type roles struct {
 	// hold: the source makes writes wait; since when, and how it goes on, see handOver.
 	hold      bool
 	holdSince *time.Time
+	// renew is the member that gets a new process for another version.
+	renew *member
 	// again, if not 0, is when to look again at a change of places under way.
 	again time.Duration
 	// gaveUp: the change of places that was asked for does not come about.

@@ -17,9 +17,15 @@ const (
 // scale is a change of the node type that does not wait.
 func scale(t testing.TB, l *controllertest.Loop, nodeType string) {
 	t.Helper()
+	change(t, l, resource.Pending{NodeType: core.Ptr(nodeType)})
+}
+
+// change makes what would wait wanted.
+func change(t testing.TB, l *controllertest.Loop, p resource.Pending) {
+	t.Helper()
 	l.Update(t, func(tx *store.Tx) {
 		g, _ := resource.ReplicationGroups.Get(tx, groupKey)
-		g.Spec.Pending.NodeType = core.Ptr(nodeType)
+		g.Spec.Pending = p
 		var members []*resource.CacheCluster
 		for _, id := range g.Spec.Members {
 			c, _ := resource.CacheClusters.Get(tx, controllertest.Region+"/"+id)

@@ -35,7 +35,7 @@ func (t *total) decide(w World) {
 		t.ready = false
 		return
 	}
-	r := w.decide(members)
+	r := w.roll(members, w.decide(members))
 	switch {
 	case len(r.ask) > 0:
 		t.Ask = append(t.Ask, r.ask...)

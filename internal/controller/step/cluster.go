@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -22,6 +23,8 @@ type Cluster struct {
 	Parameters nodespec.Parameters
 	Directives nodespec.Directives
 	Problem    string
+	// Program is what a new node runs.
+	Program catalog.Binary
 	// held: a part of what is wanted is held back in this pass.
 	held bool
 }
@@ -59,6 +62,7 @@ func ReadCluster(r store.Reader, engines nodespec.Engines, key string) *Cluster 
 		c.Problem = err.Error()
 	}
 	c.Parameters.Start = c.Directives.Start
+	c.Program = engines.Program(spec.Engine, spec.EngineVersion)
 	return c
 }
 
@@ -92,8 +96,9 @@ func (c *Cluster) Want(slot resource.NodeSlot, auth resource.NodeAuth, tls resou
 	if !certified {
 		w.TLS = n.Spec.TLS
 	}
+	w.InPlace = n.Status.Binary != "" && n.Status.Binary == c.Program.Path && n.Status.BinaryVersion == c.Program.Version
 	if c.Problem != "" {
-		w.Version = n.Spec.Version
+		w.Engine, w.Version = n.Spec.Engine, n.Spec.Version
 		w.Directives = nodespec.Directives{Live: n.Spec.Settings, Start: n.Spec.StartSettings}
 	}
 	return w

@@ -1,0 +1,96 @@
+package replicationgroup
+
+import (
+	"slices"
+
+	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
+)
+
+// Another version of the engine is another process, which starts empty. A group
+// moves to it without losing a write:
+//
+//	each replica, one at a time, gets a new process and fills from the source
+//	    |  no replica is outdated
+//	    v
+//	the source hands over to a replica in sync (handOver)
+//	    |  it is a replica now
+//	    v
+//	it gets a new process itself
+//
+// A newer engine always follows an older one here, never the other way round but
+// for the moment after the change of places.
+
+// roll adds to the roles which replica gets a new process in this pass, if the source
+// answers that it is alive: for the time until the new process is in sync the
+// replica is no copy of the data.
+func (w World) roll(members []*member, r roles) roles {
+	if r.renew = w.renewal(members, r); r.renew == nil {
+		return r
+	}
+	if w.Offsets == nil {
+		r.ask = append(r.ask, r.source.key())
+	} else if _, lives := w.Offsets[r.source.key()]; !lives {
+		r.renew, r.again = nil, nodespec.Sooner(r.again, step.AskAgain)
+	}
+	return r
+}
+
+// renewal is the replica that may get a new process; nil for none.
+func (w World) renewal(members []*member, r roles) *member {
+	if r.source != r.primary || r.lost != nil || r.hold || !leads(r.source) {
+		return nil
+	}
+	var outdated []*member
+	for _, m := range members {
+		switch {
+		case m == r.source:
+		case m.outdated():
+			outdated = append(outdated, m)
+		case m.node == nil || !inSync(m, r.source):
+			return nil // the one before is not there yet
+		}
+	}
+	behind := slices.IndexFunc(outdated, func(m *member) bool { return nodespec.Alive(m.node) && !m.node.Status.LinkUp })
+	switch {
+	case len(outdated) == 0:
+		return nil
+	case behind >= 0:
+		return outdated[behind] // it has nothing to lose
+	case slices.ContainsFunc(outdated[1:], func(m *member) bool { return !inSync(m, r.source) }):
+		return nil
+	}
+	return outdated[0]
+}
+
+// leads reports whether a member takes writes with all that is wanted of it.
+func leads(m *member) bool {
+	return m.node != nil && nodespec.CaughtUp(m.node) && m.node.Spec.ReplicaOf == "" && m.node.Status.Role == rolePrimary
+}
+
+// outdated reports whether a member needs another process for the version that
+// is wanted.
+func (m *member) outdated() bool {
+	return m.node != nil && !m.node.Spec.Deleted && m.Outdated(m.slot)
+}
+
+// sourceIsLast reports whether the source alone is outdated.
+func (r roles) sourceIsLast(members []*member) bool {
+	for _, m := range members {
+		if m.outdated() != (m == r.source) {
+			return false
+		}
+	}
+	return true
+}
+
+// stranded takes back a change of the version where a shard has no replica.
+func (t *total) stranded() (refusal []step.Step) {
+	if !slices.ContainsFunc(t.decided, func(d decided) bool { return len(d.members) == 1 && len(d.members[0].Stranded()) > 0 }) {
+		return nil
+	}
+	for _, c := range t.Members {
+		refusal = append(refusal, c.Stranded()...)
+	}
+	return refusal
+}

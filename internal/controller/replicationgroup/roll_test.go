@@ -1,0 +1,150 @@
+package replicationgroup_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-cache/larder/internal/controller/controllertest"
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/resource"
+)
+
+// upgrade is a change of the version that does not wait.
+func upgrade(t testing.TB, l *controllertest.Loop, engine, version string) {
+	t.Helper()
+	change(t, l, resource.Pending{Engine: &engine, EngineVersion: &version, ParameterGroup: core.Ptr("default.valkey8")})
+}
+
+// settleSlowly lets time go by until nothing waits for it.
+func settleSlowly(t testing.TB, l *controllertest.Loop) {
+	t.Helper()
+	var waits []time.Duration
+	for range 40 {
+		if waits = l.Settle(t); len(waits) == 0 {
+			return
+		}
+		l.Clock.Advance(5 * time.Second)
+	}
+	t.Fatalf("the group does not settle: %v, %+v", waits, group(l))
+}
+
+func wantVersion(t *testing.T, l *controllertest.Loop, engine, version string, processes ...int) {
+	t.Helper()
+	g := group(l)
+	if g.Status.ObservedGeneration != g.Generation || g.Spec.Engine != engine {
+		t.Errorf("the group is %s, settled %d of %d", g.Spec.Engine, g.Status.ObservedGeneration, g.Generation)
+	}
+	for i, id := range g.Spec.Members {
+		c, e := cluster(l, id), l.Runtime.Engine(controllertest.Region+"/"+id+"/0001")
+		if c.Status.Engine != engine || c.Status.EngineVersion != version || e.Node.Engine != engine || e.Node.Version != version || e.Node.Incarnation != processes[i] {
+			t.Errorf("%s is %s %s and runs %s %s, process %d", id, c.Status.Engine, c.Status.EngineVersion, e.Node.Engine, e.Node.Version, e.Node.Incarnation)
+		}
+	}
+}
+
+// One process at a time: the replicas, then the old primary after it has handed
+// over. The data is in memory somewhere all the time.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	for range 7 {
+		l.Runtime.Write(primary)
+	}
+	before := len(controllertest.Events(l.Store))
+	upgrade(t, l, "valkey", "8.0.1")
+	settleSlowly(t, l)
+	wantVersion(t, l, "valkey", "8.0.1", 2, 2, 2)
+	for _, key := range []string{node1, node2, node3} {
+		if e := l.Runtime.Engine(key); e.Data != 7 {
+			t.Errorf("%s holds %d of 7 writes", key, e.Data)
+		}
+	}
+	g := group(l)
+	if g.Status.Primary == "rg-001" || g.Status.FailoverFrom != "" || g.Status.HandoverSince != nil {
+		t.Errorf("status %+v", g.Status)
+	}
+	wantEndpoint(t, l, primary, controllertest.Region+"/"+g.Status.Primary+"/0001")
+	wantEvents(t, l, before,
+		"rg-002: Cache node 0001 shutdown",
+		"rg-002: Cache node 0001 restarted",
+		"rg-002: Updated to use a CacheParameterGroup default.valkey8",
+		"rg-002: Upgraded the engine from redis 7.1.0 to valkey 8.0.1",
+		"rg-003: Cache node 0001 shutdown",
+		"rg-003: Cache node 0001 restarted",
+		"rg-003: Updated to use a CacheParameterGroup default.valkey8",
+		"rg-003: Upgraded the engine from redis 7.1.0 to valkey 8.0.1",
+		"rg-002: Failover from primary node rg-001 to replica node rg-002 completed",
+		"rg: Failover from primary node rg-001 to replica node rg-002 completed",
+		"rg-001: Cache node 0001 shutdown",
+		"rg-001: Cache node 0001 restarted",
+		"rg-001: Updated to use a CacheParameterGroup default.valkey8",
+		"rg-001: Upgraded the engine from redis 7.1.0 to valkey 8.0.1",
+	)
+}
+
+// The same program may serve both versions: nothing is started anew.
+func TestUpgradeInPlace(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 1, nil)
+	l.Runtime.Write(primary)
+	upgrade(t, l, "redis", "7.0.7")
+	l.Settle(t)
+	wantVersion(t, l, "redis", "7.0.7", 1)
+}
+
+// The only node is not replaced: its data would be lost.
+func TestUpgradeOfOneNode(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 1, nil)
+	l.Runtime.Write(primary)
+	before := len(controllertest.Events(l.Store))
+	upgrade(t, l, "valkey", "8.0.1")
+	l.Settle(t)
+	wantVersion(t, l, "redis", "7.1.0", 1)
+	if c := cluster(l, "rg-001"); c.Spec.ParameterGroup != "default.redis7" || c.Spec.Engine != "redis" {
+		t.Errorf("the spec is %+v", c.Spec)
+	}
+	wantEvents(t, l, before, "rg-001: Failed to upgrade the engine to valkey 8.0.1. The data of the only node would be lost")
+	// A process that is lost takes the data along, so that the next one may be new.
+	l.Runtime.Kill(node1)
+	l.Deliver(t)
+	upgrade(t, l, "valkey", "8.0.1")
+	l.Settle(t)
+	wantVersion(t, l, "valkey", "8.0.1", 2)
+}
+
+// Whatever dies on the way, the group gets there without starting empty.
+func TestUpgradeWithLosses(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []string{node1, node2, node3} {
+		for passes := range 40 {
+			l := newGroup(t, 3, failover)
+			for range 7 {
+				l.Runtime.Write(primary)
+			}
+			upgrade(t, l, "valkey", "8.0.1")
+			for range passes {
+				for _, c := range l.Controllers {
+					for _, key := range l.Keys(c) {
+						l.Pass(t, c, key)
+					}
+				}
+				l.Deliver(t)
+				l.Clock.Advance(10 * time.Millisecond)
+			}
+			l.Clock.Advance(10 * time.Second)
+			l.Runtime.Kill(lost)
+			settleSlowly(t, l)
+			for _, key := range []string{node1, node2, node3} {
+				if e := l.Runtime.Engine(key); e.Node.Version != "8.0.1" || e.Data != 7 {
+					t.Fatalf("%s lost after %d passes: %s runs %s and holds %d of 7 writes", lost, passes, key, e.Node.Version, e.Data)
+				}
+			}
+			if slices.ContainsFunc(controllertest.Events(l.Store), func(e string) bool { return strings.Contains(e, "starts empty") }) {
+				t.Fatalf("%s lost after %d passes: the group started empty", lost, passes)
+			}
+		}
+	}
+}
