@@ -35,7 +35,11 @@ func (e *clusterEdit) apply() error {
 		return err
 	}
 	changeAutoMinor(&c.Spec, in.AutoMinorVersionUpgrade)
-	parameters, err := e.service.changeParameterGroup(e.tx, c, in.CacheParameterGroupName)
+	parameters := false
+	_, upgrade, err := e.service.asked(c, e.engine())
+	if err == nil && !upgrade {
+		parameters, err = e.service.changeParameterGroup(e.tx, c, in.CacheParameterGroupName)
+	}
 	if err != nil {
 		return err
 	}
@@ -60,7 +64,16 @@ func (e *clusterEdit) sameShared() error {
 	if e.in.CacheParameterGroupName != nil || e.in.SecurityGroupIds != nil || e.in.CacheSecurityGroupNames != nil || not(e.in.CacheNodeType, spec.NodeType) {
 		return errMemberSettings(e.c.ID, spec.ReplicationGroupID)
 	}
-	return e.service.sameEngine(e.c, e.in.Engine, e.in.EngineVersion)
+	_, upgrade, err := e.service.asked(e.c, e.engine())
+	if upgrade {
+		return errMemberSettings(e.c.ID, spec.ReplicationGroupID)
+	}
+	return err
+}
+
+// engine is what the request asks of the engine.
+func (e *clusterEdit) engine() engineChange {
+	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName, nodes: len(e.c.Spec.Nodes)}
 }
 
 // pend changes what may wait for the maintenance window, and what waits already
@@ -70,10 +83,13 @@ func (e *clusterEdit) pend() error {
 	if c.Spec.ReplicationGroupID != "" {
 		return nil
 	}
-	if err := e.service.sameEngine(c, in.Engine, in.EngineVersion); err != nil {
+	if err := checkPendingConflict(c.Spec.Pending, in.CacheNodeType, in.EngineVersion, core.Val(in.ApplyImmediately)); err != nil {
 		return err
 	}
 	if err := e.service.pendNodeType(e.tx, c, &c.Spec.Pending, in.CacheNodeType); err != nil {
+		return err
+	}
+	if err := e.service.pendEngine(e.tx, c, &c.Spec.Pending, e.engine()); err != nil {
 		return err
 	}
 	if err := e.pendNodes(); err != nil {

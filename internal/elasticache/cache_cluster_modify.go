@@ -77,19 +77,28 @@ func (s *Service) changeParameterGroup(r store.Reader, c *resource.CacheCluster,
 		return false, nil
 	}
 	version, _ := s.catalog.Lookup(c.Spec.Engine, c.Spec.EngineVersion)
-	after, err := s.parameterGroupFor(r, c.Region, strings.ToLower(*name), version, c.Spec.NodeType)
-	if err != nil {
+	if err := s.replaces(r, c, strings.ToLower(*name), version, c.Spec.NodeType); err != nil {
 		return false, err
-	}
-	before, err := s.lookupParameterGroup(r, c.Region, c.Spec.ParameterGroup)
-	if err != nil {
-		return false, err
-	}
-	if after != (before.Values[parameter.ClusterEnabled] == "yes") {
-		return false, errClusterEnabledFixed()
 	}
 	c.Spec.ParameterGroup = strings.ToLower(*name)
 	return true, nil
+}
+
+// replaces checks that a parameter group can take the place of the one that c has, with a
+// version and a node type.
+func (s *Service) replaces(r store.Reader, c *resource.CacheCluster, name string, v catalog.Version, nodeType string) error {
+	after, err := s.parameterGroupFor(r, c.Region, name, v, nodeType)
+	if err != nil {
+		return err
+	}
+	before, err := s.lookupParameterGroup(r, c.Region, c.Spec.ParameterGroup)
+	if err != nil {
+		return err
+	}
+	if after != (before.Values[parameter.ClusterEnabled] == "yes") {
+		return errClusterEnabledFixed()
+	}
+	return nil
 }
 
 // changeSecurityGroups sets the security groups and reports whether they are
@@ -111,25 +120,6 @@ func (s *Service) changeSecurityGroups(tx *store.Tx, c *resource.CacheCluster, a
 	}
 	c.Spec.SecurityGroupIDs = groups
 	return true, nil
-}
-
-// sameEngine refuses a change of the engine or its version, and lets the value
-// pass that a cluster has already.
-func (s *Service) sameEngine(c *resource.CacheCluster, engine, version *string) error {
-	if not(engine, c.Spec.Engine) {
-		return errNotServed("Engine")
-	}
-	if !set(version) || *version == c.Spec.EngineVersion {
-		return nil
-	}
-	v, err := s.catalog.Resolve(c.Spec.Engine, *version)
-	if err != nil {
-		return err
-	}
-	if v.Full != c.Spec.EngineVersion {
-		return errNotServed("EngineVersion")
-	}
-	return nil
 }
 
 // changeAutoMinor sets AutoMinorVersionUpgrade and reports whether it changed.

@@ -134,9 +134,36 @@ func errMemcachedNodeType() *core.Error {
 		"Create a cluster of the cache node type that is wanted.")
 }
 
+func errEngineChange(from, to string) *core.Error {
+	return errInvalidCombination("The engine cannot be changed from %s to %s.", from, to)
+}
+
+func errDowngrade(engine, from, to string) *core.Error {
+	return errInvalidCombination("The engine version of %s cannot be downgraded from %s to %s.", engine, from, to)
+}
+
+func errUpgradeNeedsReplica(c *resource.CacheCluster) *core.Error {
+	const lost = "This version is another program here, and the data of a single node would be lost with its process. "
+	if c.Spec.ReplicationGroupID == "" {
+		return errInvalidCombination(lost+"Make a replication group of cache cluster %s with CreateReplicationGroup and PrimaryClusterId, "+
+			"add a replica, and change the group.", c.ID)
+	}
+	return errInvalidCombination(lost+"Add a replica to replication group %s with IncreaseReplicaCount first.", c.Spec.ReplicationGroupID)
+}
+
+func errUpgradeParameterGroup(name, family string) *core.Error {
+	return errInvalidCombination("The parameter group %s cannot be used with the new engine version. "+
+		"The parameter CacheParameterGroupName must name a parameter group of family %s.", name, family)
+}
+
+func errPendingConflict(waiting, asked string) *core.Error {
+	return errInvalidCombination("A change of %s waits for the maintenance window, so that %s cannot be changed immediately. "+
+		"Change both in one request, or take the pending change back by asking for the present value.", waiting, asked)
+}
+
 func errMemberSettings(id, group string) *core.Error {
 	return errInvalidCombination("Cache cluster %s is a member of replication group %s. "+
-		"CacheNodeType, CacheParameterGroupName, SecurityGroupIds and CacheSecurityGroupNames are changed with ModifyReplicationGroup.", id, group)
+		"Engine, EngineVersion, CacheNodeType, CacheParameterGroupName, SecurityGroupIds and CacheSecurityGroupNames are changed with ModifyReplicationGroup.", id, group)
 }
 
 func errApplyImmediately(parameter string) *core.Error {

@@ -45,7 +45,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 				return err
 			},
 			served: "CacheClusterId NumCacheNodes CacheNodeIdsToRemove AZMode NewAvailabilityZones SecurityGroupIds PreferredMaintenanceWindow " +
-				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow CacheSecurityGroupNames CacheNodeType",
+				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow CacheSecurityGroupNames CacheNodeType Engine",
 		},
 		{
 			name: "RebootCacheCluster",
@@ -90,7 +90,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			},
 			served: "ReplicationGroupId ReplicationGroupDescription PrimaryClusterId AutomaticFailoverEnabled MultiAZEnabled SecurityGroupIds PreferredMaintenanceWindow " +
 				"CacheParameterGroupName ApplyImmediately EngineVersion AutoMinorVersionUpgrade SnapshotWindow AuthToken AuthTokenUpdateStrategy " +
-				"TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames CacheNodeType",
+				"TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames CacheNodeType Engine",
 		},
 		{
 			name: "DeleteReplicationGroup",

@@ -130,3 +130,78 @@ func TestPendingNodesOfMemcached(t *testing.T) {
 		f.settle()
 	}
 }
+
+// A version of another family brings its default parameter group along, and is
+// shown only when the nodes run it.
+func TestPendingEngine(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	f.addGroups()
+	f.createGroup(groupRequest("rg", 2))
+	f.createGroup(groupRequest("one", 1))
+	f.settle()
+	modify := func(id, engine, version string, now bool) *wire.ReplicationGroup {
+		t.Helper()
+		return f.modifyGroup(&wire.ModifyReplicationGroupMessage{
+			ReplicationGroupId: &id, Engine: &engine, EngineVersion: &version, ApplyImmediately: &now,
+		})
+	}
+	show := func(id string) string {
+		c, g := f.describeCluster(id+"-001"), f.describeGroup(id)
+		return words(*g.Engine, *c.Engine, *c.EngineVersion, *c.CacheParameterGroup.CacheParameterGroupName, "pending", core.Val(c.PendingModifiedValues.EngineVersion))
+	}
+	for _, step := range []struct {
+		name    string
+		do      func()
+		want    string
+		settled bool
+	}{
+		{"waits", func() { modify("rg", "valkey", "8.0", false) }, "redis redis 7.0.7 default.redis7 pending 8.0.1", true},
+		{"another version instead", func() { modify("rg", "redis", "7.1", false) }, "redis redis 7.0.7 default.redis7 pending 7.1.0", true},
+		{"taken back", func() { modify("rg", "redis", "7.0", false) }, "redis redis 7.0.7 default.redis7 pending", true},
+		{"now", func() { modify("rg", "valkey", "8.0", true) }, "redis redis 7.0.7 default.valkey8 pending 8.0.1", false},
+		{"done", f.settle, "valkey valkey 8.0.1 default.valkey8 pending", true},
+	} {
+		step.do()
+		if got := show("rg"); got != step.want {
+			t.Errorf("%s: %s, want %s", step.name, got, step.want)
+		}
+		if s := *f.describeGroup("rg").Status; (s == "available") != step.settled {
+			t.Errorf("%s: %s", step.name, s)
+		}
+	}
+	// The same program serves both: one node is enough.
+	modify("one", "redis", "7.1", true)
+	f.settle()
+	if got := show("one"); got != "redis redis 7.1.0 default.redis7 pending" {
+		t.Error(got)
+	}
+}
+
+// What waits must not be overtaken by what excludes it.
+func TestPendingConflict(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	f.createGroup(groupRequest("rg", 2))
+	f.settle()
+	modify := func(nodeType, version string, now bool) error {
+		_, err := f.ModifyReplicationGroup(f.ctx, &wire.ModifyReplicationGroupMessage{
+			ReplicationGroupId: core.Ptr("rg"), CacheNodeType: nonEmpty(nodeType), EngineVersion: nonEmpty(version), ApplyImmediately: &now,
+		})
+		return err
+	}
+	if err := modify("cache.t3.small", "", false); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, modify("", "7.1", true), "InvalidParameterCombination", "A change of CacheNodeType waits for the maintenance window, so that EngineVersion cannot be changed immediately...")
+	if err := modify("cache.t3.micro", "7.1", false); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, modify("cache.t3.small", "", true), "InvalidParameterCombination", "A change of EngineVersion waits for the maintenance window, so that CacheNodeType cannot be changed immediately...")
+	if err := modify("cache.t3.small", "7.1", true); err != nil {
+		t.Fatal(err)
+	}
+	if m := f.cluster("rg-002").Spec; m.NodeType != "cache.t3.small" || m.EngineVersion != "7.1.0" {
+		t.Errorf("%s %s", m.NodeType, m.EngineVersion)
+	}
+}

@@ -50,8 +50,7 @@ func (s *Service) ModifyReplicationGroup(ctx context.Context, in *wire.ModifyRep
 	return &wire.ModifyReplicationGroupResult{ReplicationGroup: out}, nil
 }
 
-// unservedOfModifyGroup lists what ModifyReplicationGroup does not do yet. What
-// depends on the group's present state is in groupEdit.same.
+// unservedOfModifyGroup lists what ModifyReplicationGroup does not do yet.
 func unservedOfModifyGroup(in *wire.ModifyReplicationGroupMessage) []refusal {
 	return []refusal{
 		{"SnapshottingClusterId", set(in.SnapshottingClusterId)},
@@ -146,14 +145,20 @@ func (e *groupEdit) same() error {
 	if not(e.in.ClusterMode, onOff(e.g.Spec.ClusterMode())) {
 		return errNotServed("ClusterMode")
 	}
-	return e.service.sameEngine(e.members[0], e.in.Engine, e.in.EngineVersion)
+	return nil
 }
 
 // pend changes what may wait for the maintenance window. It comes last: what is
 // applied at once is applied to what the other steps have made of the group.
 func (e *groupEdit) pend() error {
 	before := e.g.Spec.Pending
+	if err := checkPendingConflict(before, e.in.CacheNodeType, e.in.EngineVersion, core.Val(e.in.ApplyImmediately)); err != nil {
+		return err
+	}
 	if err := e.service.pendNodeType(e.tx, e.members[0], &e.g.Spec.Pending, e.in.CacheNodeType); err != nil {
+		return err
+	}
+	if err := e.service.pendEngine(e.tx, e.members[0], &e.g.Spec.Pending, e.engine()); err != nil {
 		return err
 	}
 	e.changed = e.changed || !reflect.DeepEqual(before, e.g.Spec.Pending)
@@ -238,7 +243,20 @@ func (e *groupEdit) settings() error {
 	return nil
 }
 
+// engine is what the request asks of the engine.
+func (e *groupEdit) engine() engineChange {
+	nodes := len(e.members)
+	for _, s := range e.g.Spec.Shards {
+		nodes = min(nodes, len(s.Members))
+	}
+	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName, nodes: nodes}
+}
+
+// parameters changes the parameter group, unless that goes with another version.
 func (e *groupEdit) parameters() error {
+	if _, upgrade, err := e.service.asked(e.members[0], e.engine()); err != nil || upgrade {
+		return err
+	}
 	for _, c := range e.members {
 		changed, err := e.service.changeParameterGroup(e.tx, c, e.in.CacheParameterGroupName)
 		if err != nil {

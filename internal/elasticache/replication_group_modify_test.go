@@ -248,9 +248,16 @@ func TestModifyGroupRefusals(t *testing.T) {
 		{"no such security group", "", func(in *request) { in.SecurityGroupIds = []string{"sg-1"} }, value, "The security group sg-1 in the parameter SecurityGroupIds does not exist."},
 		{"other primary", "", func(in *request) { in.PrimaryClusterId = core.Ptr("x-002") }, "InvalidParameterValue", "The parameter PrimaryClusterId names x-002, which is not a member of replication group two."},
 		{"unknown node type", "", func(in *request) { in.CacheNodeType = core.Ptr("cache.t3.huge") }, value, "The parameter CacheNodeType has the unknown value cache.t3.huge."},
-		{"other version", "", func(in *request) { in.EngineVersion = core.Ptr("7.1") }, combination, "The parameter EngineVersion is not served by this version of Larder."},
+		{"older version", "", func(in *request) { in.EngineVersion = core.Ptr("6.2") }, combination, "The engine version of redis cannot be downgraded from 7.0.7 to 6.2."},
+		{"other engine without replica", "one", func(in *request) { in.Engine, in.EngineVersion = core.Ptr("valkey"), core.Ptr("8.0") }, combination, "This version is another program here, and the data of a single node would be lost with its process. Add a replica to replication group one with IncreaseReplicaCount first."},
+		{"back from valkey", "vk", func(in *request) { in.Engine, in.EngineVersion = core.Ptr("redis"), core.Ptr("7.1") }, combination, "The engine cannot be changed from valkey to redis."},
+		{"memcached", "", func(in *request) { in.Engine, in.EngineVersion = core.Ptr("memcached"), core.Ptr("1.6.6") }, combination, "The engine cannot be changed from redis to memcached."},
+		{"own parameter group with another family", "own", func(in *request) { in.Engine, in.EngineVersion = core.Ptr("valkey"), core.Ptr("8.0") }, combination, "The parameter group mine cannot be used with the new engine version. The parameter CacheParameterGroupName must name a parameter group of family valkey8."},
+		{"another family's parameter group", "", func(in *request) {
+			in.Engine, in.EngineVersion, in.CacheParameterGroupName = core.Ptr("valkey"), core.Ptr("8.0"), core.Ptr("default.redis7")
+		}, combination, "Expected a parameter group of family valkey8 but found one of family redis7"},
 		{"unknown version", "", func(in *request) { in.EngineVersion = core.Ptr("9.9") }, combination, "Cannot find version 9.9 for redis"},
-		{"other engine", "", func(in *request) { in.Engine = core.Ptr("valkey") }, combination, "The parameter Engine is not served by this version of Larder."},
+		{"other engine without version", "", func(in *request) { in.Engine = core.Ptr("valkey") }, value, "The parameter EngineVersion must be provided."},
 		{"strategy without token", "", func(in *request) { in.AuthTokenUpdateStrategy = core.Ptr("ROTATE") }, combination, "The parameter AuthTokenUpdateStrategy needs the parameter AuthToken."},
 		{"delete strategy", "", func(in *request) { in.AuthTokenUpdateStrategy = core.Ptr("DELETE") }, value, "Auth token update strategy delete is not supported currently"},
 		{"TLS for old redis", "old", func(in *request) {
@@ -268,7 +275,10 @@ func TestModifyGroupRefusals(t *testing.T) {
 	near.PreferredCacheClusterAZs = []string{"us-east-1a", "us-east-1a"}
 	multi.AutomaticFailoverEnabled, multi.MultiAZEnabled = core.Ptr(true), core.Ptr(true)
 	old.EngineVersion = core.Ptr("6.2")
-	for _, in := range []*wire.CreateReplicationGroupMessage{near, multi, old} {
+	vk, own := groupRequest("vk", 2), groupRequest("own", 2)
+	vk.Engine, vk.EngineVersion = core.Ptr("valkey"), core.Ptr("7.2")
+	own.CacheParameterGroupName = core.Ptr("mine")
+	for _, in := range []*wire.CreateReplicationGroupMessage{near, multi, old, vk, own} {
 		f.createGroup(in)
 	}
 	f.settle()

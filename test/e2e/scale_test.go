@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestScale(t *testing.T) {
 		})
 		must(t, err)
 	}
-	limit := func() string { return maxMemory(ctx, t, c) }
+	limit := func() string { return memory(ctx, t, c, "maxmemory") }
 
 	before := limit()
 	modify("cache.m7g.large", false)
@@ -73,6 +74,13 @@ func TestScale(t *testing.T) {
 		t.Errorf("after the refusal the type is %s", aws.ToString(g.CacheNodeType))
 	}
 	must(t, c.Del(ctx, "filling").Err())
+	replica := client(t, memberAddr(g, "g-002"), token, secure)
+	harness.Eventually(t, "the replica has freed the memory", func(ctx context.Context) error {
+		if used, err := strconv.Atoi(memory(ctx, t, replica, "used_memory")); err != nil || used > 100<<20 {
+			return fmt.Errorf("%d bytes are used, %v", used, err)
+		}
+		return nil
+	})
 	modify("cache.t4g.micro", true)
 	if g = available(t, d, "g"); aws.ToString(g.CacheNodeType) != "cache.t4g.micro" || limit() != before {
 		t.Errorf("the type is %s, the limit %s", aws.ToString(g.CacheNodeType), limit())
@@ -89,12 +97,12 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// maxMemory is the engine's limit as a customer sees it.
-func maxMemory(ctx context.Context, t testing.TB, c *redis.Client) string {
+// memory is a figure of an engine's memory as a customer sees it.
+func memory(ctx context.Context, t testing.TB, c *redis.Client, name string) string {
 	t.Helper()
 	info, err := c.Info(ctx, "memory").Result()
 	must(t, err)
-	_, rest, _ := strings.Cut(info, "\nmaxmemory:")
+	_, rest, _ := strings.Cut(info, "\n"+name+":")
 	value, _, _ := strings.Cut(rest, "\r")
 	return value
 }
