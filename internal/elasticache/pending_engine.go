@@ -12,8 +12,10 @@ import (
 // engineChange is what a request asks of the engine of a cluster or group.
 type engineChange struct {
 	engine, version, parameterGroup *string
-	// nodes is how many nodes hold the data, or the least such part of it.
+	// nodes is how many nodes hold the data.
 	nodes int
+	// sharded: the group is in cluster mode.
+	sharded bool
 }
 
 // asked reports whether another engine or version is asked for than c has.
@@ -60,7 +62,10 @@ func (s *Service) pendEngine(r store.Reader, c *resource.CacheCluster, pending *
 	if _, err := nodeTypeFor(nodeType, v); err != nil {
 		return err
 	}
-	if c.Spec.Engine != catalog.Memcached && in.nodes == 1 && !s.sameProgram(c, v) {
+	switch another := c.Spec.Engine != catalog.Memcached && !s.sameProgram(c, v); {
+	case another && in.sharded:
+		return errNotServedValue("EngineVersion", v.Name)
+	case another && in.nodes == 1:
 		return errUpgradeNeedsReplica(c)
 	}
 	group, err := s.parametersFor(r, c, v, nodeType, core.Val(in.parameterGroup))

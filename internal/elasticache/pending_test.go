@@ -205,3 +205,23 @@ func TestPendingConflict(t *testing.T) {
 		t.Errorf("%s %s", m.NodeType, m.EngineVersion)
 	}
 }
+
+func TestPendingEngineInClusterMode(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t)
+	in := groupRequest("rg", 2)
+	in.NumCacheClusters, in.NumNodeGroups, in.ReplicasPerNodeGroup = nil, core.Ptr(2), core.Ptr(1)
+	in.AutomaticFailoverEnabled, in.CacheParameterGroupName = core.Ptr(true), core.Ptr("default.redis7.cluster.on")
+	f.createGroup(in)
+	f.settle()
+	modify := func(engine, version string) error {
+		_, err := f.ModifyReplicationGroup(f.ctx, &wire.ModifyReplicationGroupMessage{
+			ReplicationGroupId: core.Ptr("rg"), Engine: &engine, EngineVersion: &version, ApplyImmediately: core.Ptr(true),
+		})
+		return err
+	}
+	wantError(t, modify("valkey", "8.0"), "InvalidParameterCombination", "The value 8.0 of the parameter EngineVersion is not served by this version of Larder.")
+	if err := modify("redis", "7.1"); err != nil {
+		t.Fatal(err)
+	}
+}

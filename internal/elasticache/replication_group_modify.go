@@ -245,11 +245,10 @@ func (e *groupEdit) settings() error {
 
 // engine is what the request asks of the engine.
 func (e *groupEdit) engine() engineChange {
-	nodes := len(e.members)
-	for _, s := range e.g.Spec.Shards {
-		nodes = min(nodes, len(s.Members))
+	return engineChange{
+		engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName,
+		nodes: len(e.members), sharded: e.g.Spec.ClusterMode(),
 	}
-	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName, nodes: nodes}
 }
 
 // parameters changes the parameter group, unless that goes with another version.
