@@ -3,9 +3,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -23,7 +25,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	os.Exit(cli.Run(ctx, cli.Process{
 		Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Interactive: terminal(os.Stdout),
-		Env: config.OSEnvironment(), Environ: os.Environ(), Exec: syscall.Exec, Clock: core.SystemClock{},
+		Env: config.OSEnvironment(), Environ: os.Environ(), Exec: syscall.Exec, Run: run, Clock: core.SystemClock{},
 	}, cli.App{
 		Serve: func(ctx context.Context, cfg config.Config, out io.Writer, log *slog.Logger) error {
 			return app.Serve(ctx, cfg, app.IO{Out: out, Log: log, Program: os.Args[0]})
@@ -31,6 +33,15 @@ func main() {
 		Down:  app.Down,
 		Relay: app.RelayMain,
 	}))
+}
+
+// run runs a program, whose words are the error's if it fails.
+func run(ctx context.Context, name string, args ...string) error {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
 }
 
 func terminal(f *os.File) bool {

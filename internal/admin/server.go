@@ -33,6 +33,7 @@ type Config struct {
 	// Version is that of the binary.
 	Version string
 	Account string
+	Names   NamesConfig
 	// ClusterStatus and GroupStatus give the status that the AWS API shows.
 	ClusterStatus func(*resource.CacheCluster) string
 	GroupStatus   func(*resource.ReplicationGroup) string
@@ -54,6 +55,9 @@ func (s *Server) Handlers() map[string]http.Handler {
 		"GET " + prefix + "keys":                 s.answering(s.listKeys),
 		"POST " + prefix + "keys":                s.answering(s.createKey),
 		"DELETE " + prefix + "keys/{id}":         s.answering(s.revokeKey),
+		"GET " + prefix + "dns":                  s.answering(s.dns),
+		"PUT " + prefix + "dns":                  s.answering(s.installDNS),
+		"DELETE " + prefix + "dns":               s.answering(s.removeDNS),
 		"GET " + prefix + "publications":         s.answering(s.listPublications),
 		"POST " + prefix + "publications":        s.answering(s.publish),
 		"DELETE " + prefix + "publications/{id}": s.answering(s.unpublish),

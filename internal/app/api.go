@@ -99,6 +99,7 @@ func (s *server) handler(networks *ec2.Service) http.Handler {
 	})
 	operators := admin.NewServer(admin.Config{
 		Store: s.store, Keys: s.keys, Live: s.runtime, Clock: s.clock, Version: config.Version(), Account: s.cfg.Account,
+		Names:         admin.NamesConfig{Domain: s.cfg.DNSDomain, Listen: s.cfg.DNSListen, Ephemeral: s.cfg.Ephemeral},
 		ClusterStatus: elasticache.ClusterStatus, GroupStatus: elasticache.GroupStatus, Log: s.io.Log,
 	})
 	return gateway.New(gateway.Config{

@@ -8,6 +8,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/certificate"
 	"github.com/larder-cache/larder/internal/controller/event"
+	"github.com/larder-cache/larder/internal/controller/hostnames"
 	"github.com/larder-cache/larder/internal/controller/instance"
 	"github.com/larder-cache/larder/internal/controller/maintenance"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
@@ -26,8 +27,9 @@ import (
 //	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
-//	host               all of these, instances                      the runtime; nodes(status), instances(status) by Follow; cache-security-groups(status)
 //	publication        cache-clusters replication-groups            publications addresses
+//	host-names         host-resolvers, endpoints of all caches      the hosts file; host-resolvers(status)
+//	host               all of these, instances                      the runtime; nodes(status), instances(status) by Follow; cache-security-groups(status)
 //	event              events                                       events (removes old ones)
 //	instance           instances                                    instances (removes ended ones)
 func (s *server) controllers() []reconcile.Controller {
@@ -39,6 +41,7 @@ func (s *server) controllers() []reconcile.Controller {
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
 		publication.New(publication.Config{Store: s.store}),
+		hostnames.New(hostnames.Config{Store: s.store, Block: s.hostBlock}),
 		s.host.Controller(),
 		event.New(event.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),
 		instance.New(instance.Config{Store: s.store, Clock: s.clock, Log: s.io.Log}),

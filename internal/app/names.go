@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/larder-cache/larder/internal/controller/hostnames"
+	"github.com/larder-cache/larder/internal/hostfile"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
 )
@@ -27,4 +29,9 @@ func (s *server) refuseOtherDomain() error {
 		return nil
 	}
 	return fmt.Errorf("there are caches with names of another domain than %s, such as %s: give that one as --dns-domain, or delete them first", s.cfg.DNSDomain, other)
+}
+
+// hostBlock is this deployment's part of a hosts file.
+func (s *server) hostBlock(path string) hostnames.Block {
+	return hostfile.Block{Path: path, Owner: s.cfg.DataDir}
 }

@@ -46,7 +46,9 @@ type Process struct {
 	// Environ are all variables, for Exec.
 	Environ []string
 	// Exec replaces the process by a program.
-	Exec  func(name string, argv, environ []string) error
+	Exec func(name string, argv, environ []string) error
+	// Run runs a program to its end; its error says what the program said.
+	Run   func(ctx context.Context, name string, args ...string) error
 	Clock core.Clock
 }
 
@@ -91,7 +93,7 @@ func newRoot(p Process, app App) *cobra.Command {
 	})
 	root.AddCommand(
 		newServe(p, app), newDown(p, app), newRelay(p, app),
-		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newAttach(p), newDetach(p), newPublish(p), newUnpublish(p), newKeys(p), newCA(p), newVersion(p),
+		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newAttach(p), newDetach(p), newPublish(p), newUnpublish(p), newDNS(p), newKeys(p), newCA(p), newVersion(p),
 	)
 	return root
 }

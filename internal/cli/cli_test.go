@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,7 @@ type line struct {
 	args []string
 	env  map[string]string
 	exec func(name string, argv, environ []string) error
+	tool func(ctx context.Context, name string, args ...string) error
 	app  App
 	// terminal pretends that the output is one.
 	terminal bool
@@ -45,7 +47,7 @@ func (l line) run(ctx context.Context) (code int, stdout, stderr string) {
 	p := Process{
 		Args: l.args, Out: &out, Err: &errOut, Interactive: l.terminal,
 		Env:  config.Environment{Get: func(name string) string { return l.env[name] }, UID: 1000},
-		Exec: l.exec, Clock: core.SystemClock{},
+		Exec: l.exec, Run: l.tool, Clock: core.SystemClock{},
 	}
 	for k, v := range l.env {
 		p.Environ = append(p.Environ, k+"="+v)
@@ -86,6 +88,7 @@ func serve(t *testing.T) (dataDir, url string) {
 	log := slog.New(slog.DiscardHandler)
 	server := admin.NewServer(admin.Config{
 		Store: st, Keys: keys, Live: noEngines{}, Clock: core.SystemClock{}, Version: "v1", Account: "000000000000", Log: log,
+		Names:         admin.NamesConfig{Domain: "d.test", Listen: netip.MustParseAddrPort("127.0.0.1:4553")},
 		ClusterStatus: func(*resource.CacheCluster) string { return "" },
 		GroupStatus:   func(*resource.ReplicationGroup) string { return "" },
 	})

@@ -99,7 +99,8 @@ type told func(resource.Endpoint) *wire.Endpoint
 func (s *Service) told(r store.Reader, tls resource.TLSMode) told {
 	named := s.endpointNames == EndpointNamesDNS
 	if s.endpointNames == EndpointNamesAuto {
-		_, named = resource.HostResolvers.Get(r, resource.HostResolverKey)
+		h, ok := resource.HostResolvers.Get(r, resource.HostResolverKey)
+		named = ok && h.Ready && !h.Removing
 	}
 	return func(e resource.Endpoint) *wire.Endpoint {
 		if e.IsZero() {

@@ -199,7 +199,7 @@ func TestTold(t *testing.T) {
 			var got *wire.Endpoint
 			f.update(func(tx *store.Tx) error {
 				if tt.installed {
-					resource.HostResolvers.Put(tx, resource.HostResolverKey, &resource.HostResolver{Via: resource.ViaHosts})
+					resource.HostResolvers.Put(tx, resource.HostResolverKey, &resource.HostResolver{Via: resource.ViaHosts, Ready: true})
 				}
 				got = f.told(tx, tt.tls)(tt.endpoint)
 				return nil

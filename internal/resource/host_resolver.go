@@ -5,8 +5,15 @@ package resource
 type HostResolver struct {
 	// Via is one of the ways below.
 	Via string
-	// Path is the file that was written for it.
+	// Path is the file that holds the names, or what was configured.
 	Path string
+	// Removing asks to take the names out of the hosts file again; the record goes
+	// when that is done.
+	Removing bool
+	// Ready: the host resolves the names. Trouble says why not. Of a hosts file, both
+	// are written by the controller.
+	Ready   bool
+	Trouble string
 }
 
 // HostResolverKey is the key of the one host resolver.
