@@ -32,6 +32,14 @@ func networkSettings() []setting {
 	return append([]setting{{"net/ipv4/ip_forward", "1"}}, ipv4Settings()...)
 }
 
+// trackingSettings exist once rules are loaded. A connection that has ended counts
+// for two minutes against the limit on those that are tracked (262,144 on most
+// hosts): clients that connect for every request would reach it at 2,200 a second,
+// and be dropped.
+func trackingSettings() []setting {
+	return []setting{{"net/netfilter/nf_conntrack_tcp_timeout_time_wait", "10"}}
+}
+
 // instanceSettings are those of an instance, which opens many short connections to
 // few addresses as clients of caches do: half the ports with a minute's wait
 // after each would be used up by 500 connections a second.

@@ -51,12 +51,13 @@ func (s *space) closeHandles() {
 type setting struct{ name, value string }
 
 // set writes settings of the namespace. A kernel without IPv6 has none of it to be
-// switched off.
+// switched off, and one that does not track connections has no times for them.
 func (s *space) set(settings ...setting) error {
 	return s.ns.Do(func() error {
 		for _, c := range settings {
 			f, err := os.OpenFile("/proc/sys/"+c.name, os.O_WRONLY, 0)
-			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(c.name, "net/ipv6/") {
+			optional := strings.HasPrefix(c.name, "net/ipv6/") || strings.HasPrefix(c.name, "net/netfilter/")
+			if optional && errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
