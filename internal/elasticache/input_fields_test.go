@@ -77,7 +77,7 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 				_, err := f.CreateReplicationGroup(f.ctx, in.(*wire.CreateReplicationGroupMessage))
 				return err
 			},
-			served: "ReplicationGroupId ReplicationGroupDescription AutomaticFailoverEnabled MultiAZEnabled NumCacheClusters PreferredCacheClusterAZs " +
+			served: "ReplicationGroupId ReplicationGroupDescription AutomaticFailoverEnabled MultiAZEnabled PrimaryClusterId NumCacheClusters PreferredCacheClusterAZs " +
 				"NumNodeGroups ReplicasPerNodeGroup CacheNodeType Engine EngineVersion CacheParameterGroupName CacheSubnetGroupName SecurityGroupIds Tags " +
 				"PreferredMaintenanceWindow Port AutoMinorVersionUpgrade SnapshotWindow AuthToken TransitEncryptionEnabled TransitEncryptionMode CacheSecurityGroupNames",
 		},

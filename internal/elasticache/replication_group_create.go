@@ -17,6 +17,13 @@ func (s *Service) CreateReplicationGroup(ctx context.Context, in *wire.CreateRep
 	if err := refuseUnserved(unservedOfCreateGroup(in)); err != nil {
 		return nil, err
 	}
+	if set(in.PrimaryClusterId) {
+		g, err := s.adopt(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return &wire.CreateReplicationGroupResult{ReplicationGroup: g}, nil
+	}
 	draft, err := s.newGroup(ctx, in)
 	if err != nil {
 		return nil, err
@@ -40,7 +47,6 @@ func (s *Service) CreateReplicationGroup(ctx context.Context, in *wire.CreateRep
 func unservedOfCreateGroup(in *wire.CreateReplicationGroupMessage) []refusal {
 	return []refusal{
 		{"GlobalReplicationGroupId", set(in.GlobalReplicationGroupId)},
-		{"PrimaryClusterId", set(in.PrimaryClusterId)},
 		{"ClusterMode", set(in.ClusterMode) && not(in.ClusterMode, enabled) && not(in.ClusterMode, disabled)},
 		{"SnapshotArns", len(in.SnapshotArns) > 0},
 		{"SnapshotName", set(in.SnapshotName)},
@@ -73,6 +79,26 @@ type groupDraft struct {
 
 // newGroup checks all that needs no look at the store.
 func (s *Service) newGroup(ctx context.Context, in *wire.CreateReplicationGroupMessage) (*groupDraft, error) {
+	g, err := s.groupRecord(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	d := &groupDraft{group: *g}
+	d.clusterMode = strings.ToLower(core.Val(in.ClusterMode))
+	if d.shape, err = shapeOf(in); err != nil {
+		return nil, err
+	}
+	if d.member, err = s.memberSpec(d, in); err != nil {
+		return nil, err
+	}
+	for range d.shape.nodes() {
+		d.uids = append(d.uids, s.newID())
+	}
+	return d, s.secure(d, in)
+}
+
+// groupRecord begins the record of a new group.
+func (s *Service) groupRecord(ctx context.Context, in *wire.CreateReplicationGroupMessage) (*resource.ReplicationGroup, error) {
 	id, err := replicationGroupID(in.ReplicationGroupId)
 	if err != nil {
 		return nil, err
@@ -85,23 +111,12 @@ func (s *Service) newGroup(ctx context.Context, in *wire.CreateReplicationGroupM
 	if err != nil {
 		return nil, err
 	}
-	d := &groupDraft{group: resource.ReplicationGroup{
+	return &resource.ReplicationGroup{
 		Region: region(ctx), ID: id, UID: s.newID(), Created: s.clock.Now(), Generation: 1, Tags: tags,
 		Spec: resource.ReplicationGroupSpec{
 			Description: text, AutomaticFailover: core.Val(in.AutomaticFailoverEnabled), MultiAZ: core.Val(in.MultiAZEnabled),
 		},
-	}}
-	d.clusterMode = strings.ToLower(core.Val(in.ClusterMode))
-	if d.shape, err = shapeOf(in); err != nil {
-		return nil, err
-	}
-	if d.member, err = s.memberSpec(d, in); err != nil {
-		return nil, err
-	}
-	for range d.shape.nodes() {
-		d.uids = append(d.uids, s.newID())
-	}
-	return d, s.secure(d, in)
+	}, nil
 }
 
 // memberSpec begins the spec that the members have in common.

@@ -55,3 +55,38 @@ func TestEngineUpgrade(t *testing.T) {
 	t.Logf("%d writes acknowledged", len(w.acked))
 	tidy(t, d)
 }
+
+// TestGroupOfCluster makes a group around a lone Redis, which is the way to another
+// program for it: its client stays connected, and its data comes along.
+func TestGroupOfCluster(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := harness.In(t, harness.Options{})
+	api := d.ElastiCache()
+	lone := cluster(t, d, "c", "redis", 1)
+	c := client(t, harness.Addr(lone.CacheNodes[0].Endpoint), "", nil)
+	must(t, c.Set(ctx, "k", "v", 0).Err())
+	id := c.ClientID(ctx).Val()
+	_, err := api.CreateReplicationGroup(ctx, &elasticache.CreateReplicationGroupInput{
+		ReplicationGroupId: aws.String("g"), ReplicationGroupDescription: aws.String("g"), PrimaryClusterId: aws.String("c"),
+	})
+	must(t, err)
+	available(t, d, "g")
+	_, err = api.IncreaseReplicaCount(ctx, &elasticache.IncreaseReplicaCountInput{
+		ReplicationGroupId: aws.String("g"), NewReplicaCount: aws.Int32(1), ApplyImmediately: aws.Bool(true),
+	})
+	must(t, err)
+	g := available(t, d, "g")
+	if got := c.ClientID(ctx).Val(); got != id || member(g, "primary") != "c" {
+		t.Errorf("connection %d became %d, the primary is %s", id, got, member(g, "primary"))
+	}
+	_, err = api.ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
+		ReplicationGroupId: aws.String("g"), Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
+	})
+	must(t, err)
+	g = available(t, d, "g")
+	if v, err := client(t, primaryAddr(g), "", nil).Get(ctx, "k").Result(); v != "v" || err != nil || aws.ToString(g.Engine) != "valkey" {
+		t.Errorf("%s has %q, %v", aws.ToString(g.Engine), v, err)
+	}
+	tidy(t, d)
+}
