@@ -123,6 +123,29 @@ func BenchmarkChange(b *testing.B) {
 	}
 }
 
+// BenchmarkNode adds or removes a node beside 100 others that share a group.
+func BenchmarkNode(b *testing.B) {
+	w, in := echoes(in(network.TCP, 6379, 6379, "sg-app"))
+	for n := range 100 {
+		a := netip.AddrFrom4([4]byte{10, 1, 0, byte(100 + n)})
+		w.Interfaces = append(w.Interfaces, network.Interface{ID: fmt.Sprint("n-", n), VPC: "vpc", Addresses: []netip.Addr{a}, Groups: []string{"sg-node"}, Passive: true})
+		in.Nodes = append(in.Nodes, Service{network.TCP, netip.AddrPortFrom(a, 6379)})
+	}
+	less, lessIn := w, in
+	less.Interfaces, lessIn.Nodes = w.Interfaces[:len(w.Interfaces)-1], in.Nodes[:len(in.Nodes)-1]
+	c := open(b, namespace(b, "node"))
+	var compiler Compiler
+	apply(b, c, compiler.Compile(w, "vpc", in))
+	defer processorTime(b)()
+	for n := 0; b.Loop(); n++ {
+		if n%2 == 0 {
+			apply(b, c, compiler.Compile(less, "vpc", lessIn))
+		} else {
+			apply(b, c, compiler.Compile(w, "vpc", in))
+		}
+	}
+}
+
 // BenchmarkVerify asks whether a table is intact: when nobody has changed any, and
 // when somebody has changed another one, so that ours is listed.
 func BenchmarkVerify(b *testing.B) {
@@ -144,4 +167,56 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkPath measures what rules cost a client: a round trip of one byte, and a
+// new connection, without rules, with few, and with those of a large world.
+func BenchmarkPath(b *testing.B) {
+	l := newLAN(b, "path")
+	echo(b, l.vpc, nodePort(0))
+	w, in := echoes(in(network.TCP, portEcho, portEcho, "10.1.0.0/24"))
+	few := Compile(w, "vpc", in)
+	more := large(1)
+	for n := range more.Groups {
+		more.Groups[n].VPC = "vpc"
+	}
+	for n := range more.Interfaces {
+		more.Interfaces[n].VPC = "vpc"
+	}
+	w.VPCs[0].CIDR = prefix("10.0.0.0/8")
+	w.Groups, w.Interfaces = append(w.Groups, more.Groups...), append(w.Interfaces, more.Interfaces...)
+	many := Compile(w, "vpc", in)
+	for _, table := range []struct {
+		name string
+		t    *Table
+	}{{"none", nil}, {"few", few}, {"many", many}} {
+		if table.t != nil {
+			apply(b, l.conn, table.t)
+		}
+		b.Run("roundtrip/rules="+table.name, func(b *testing.B) {
+			c := l.client(b, 0, nodePort(0))
+			for b.Loop() {
+				c.alive("round trip")
+			}
+		})
+		b.Run("connect/rules="+table.name, func(b *testing.B) {
+			err := l.inst[0].Do(func() error {
+				for b.Loop() {
+					fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+					if err != nil {
+						return err
+					}
+					unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}) // no TIME_WAIT
+					if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: nodeAddress(0).As4(), Port: portEcho}); err != nil {
+						return err
+					}
+					unix.Close(fd)
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // echo answers on an address of a namespace with what it gets.
-func echo(t *testing.T, ns *netns.Namespace, at netip.AddrPort) {
+func echo(t testing.TB, ns *netns.Namespace, at netip.AddrPort) {
 	t.Helper()
 	var listener net.Listener
 	err := ns.Do(func() (err error) {
@@ -49,17 +49,17 @@ func echo(t *testing.T, ns *netns.Namespace, at netip.AddrPort) {
 
 // client is a connection of an instance that has had an answer.
 type client struct {
-	t *testing.T
+	t testing.TB
 	net.Conn
 }
 
-func (l *lan) client(t *testing.T, from int, to netip.AddrPort) *client {
+func (l *lan) client(t testing.TB, from int, to netip.AddrPort) *client {
 	t.Helper()
 	return l.clientFrom(t, from, 0, to)
 }
 
 // clientFrom comes from a port that it shares with others.
-func (l *lan) clientFrom(t *testing.T, from, port int, to netip.AddrPort) *client {
+func (l *lan) clientFrom(t testing.TB, from, port int, to netip.AddrPort) *client {
 	t.Helper()
 	d := net.Dialer{Timeout: testDeadline}
 	if port != 0 {
