@@ -227,7 +227,11 @@ func (s *Server) unpublish(r *http.Request) (any, error) {
 
 func (s *Server) listPublications(r *http.Request) (any, error) {
 	var out []Publication
-	return out, s.cfg.Store.View(r.Context(), func(rd store.Reader) error { out = s.publications(rd); return nil })
+	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
+		out = s.publications(rd)
+		return nil
+	})
+	return out, err
 }
 
 // publications are all of every region, sorted by region and id.

@@ -94,7 +94,7 @@ func (s *server) apiCertificate(host string) (tls.Certificate, error) {
 func (s *server) handler(networks *ec2.Service) http.Handler {
 	caches := elasticache.New(elasticache.Config{
 		Store: s.store, Seal: s.seal, Clock: s.clock, Account: s.cfg.Account, Catalog: s.catalog,
-		Networks: networks, Classic: s.cfg.Classic(), NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.cfg.EndpointNames, Log: s.io.Log,
+		Networks: networks, Classic: s.cfg.Classic(), NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.endpointNames(), Log: s.io.Log,
 		Advertise: elasticache.Advertise{Host: s.cfg.Advertise, PortFrom: s.cfg.Ports.From, PortTo: s.cfg.Ports.To},
 	})
 	operators := admin.NewServer(admin.Config{

@@ -104,6 +104,19 @@ func TestKeepsModeAndLink(t *testing.T) {
 	}
 }
 
+// Where a file cannot be replaced, as one that is mounted into a container, it is
+// written in place, longer or shorter than before.
+func TestInPlace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "hosts")
+	put(t, path, "127.0.0.1 localhost\n")
+	for _, text := range []string{"a longer text than there was before\n", "short\n", ""} {
+		if err := inPlace(path, []byte(text)); err != nil || get(t, path) != text {
+			t.Errorf("got %q, %v", get(t, path), err)
+		}
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
