@@ -24,7 +24,11 @@ func (f Flow) means(o flow) bool {
 // they came: their clients get a reset, idle ones too, where the other end is in
 // the namespace. It returns how many there were. Without arguments it cuts none.
 func (c *Conn) Cut(flows ...Flow) (int, error) {
-	return c.cut(0, func(f flow) bool {
+	var which choice
+	if len(flows) == 1 {
+		which.node = flows[0].Node
+	}
+	return c.cutOf(which, func(f flow) bool {
 		for _, wanted := range flows {
 			if wanted.means(f) {
 				return true
@@ -37,7 +41,7 @@ func (c *Conn) Cut(flows ...Flow) (int, error) {
 // CutEndpoint ends the flows to an endpoint that target carries, or all of them if
 // target is the zero address. Flows to the target's own address go on.
 func (c *Conn) CutEndpoint(endpoint netip.AddrPort, target netip.Addr) (int, error) {
-	return c.cut(0, func(f flow) bool {
+	return c.cutOf(choice{dialled: endpoint.Addr(), node: target}, func(f flow) bool {
 		return f.protocol == unix.IPPROTO_TCP && f.dialled == endpoint && (!target.IsValid() || f.node.Addr() == target)
 	})
 }
@@ -55,10 +59,15 @@ func (c *Conn) CutUntracked(p *network.Policy, vpc string) (int, error) {
 	})
 }
 
-// cut resets the sockets of flows first, while the kernel still lets the resets
-// out, and then forgets the flows.
+// cut is cutOf for flows with a mark, or all if it is 0.
 func (c *Conn) cut(mark uint32, fn func(flow) bool) (int, error) {
-	found, err := c.flows(mark, fn)
+	return c.cutOf(choice{mark: mark}, fn)
+}
+
+// cutOf resets the sockets of flows first, while the kernel still lets the resets
+// out, and then forgets the flows.
+func (c *Conn) cutOf(which choice, fn func(flow) bool) (int, error) {
+	found, err := c.flows(which, fn)
 	if err != nil || len(found) == 0 {
 		return 0, err
 	}

@@ -1,9 +1,11 @@
 package rules
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,10 +24,18 @@ type flow struct {
 	tuple, id []byte
 }
 
-// flows lists the flows with a mark, or all if it is 0, for which fn says yes.
-func (c *Conn) flows(mark uint32, fn func(flow) bool) ([]flow, error) {
+// choice is which flows the kernel lists; zero fields mean all. Kernels before 5.8
+// heed the mark alone and list more.
+type choice struct {
+	mark uint32
+	// dialled and node are the addresses of flow's fields.
+	dialled, node netip.Addr
+}
+
+// flows lists those of the chosen flows for which fn says yes.
+func (c *Conn) flows(which choice, fn func(flow) bool) ([]flow, error) {
 	for range attempts {
-		out, err := c.listFlows(mark, fn)
+		out, err := c.listFlows(which, fn)
 		if !errors.Is(err, errInterrupted) {
 			return out, err
 		}
@@ -33,20 +43,48 @@ func (c *Conn) flows(mark uint32, fn func(flow) bool) ([]flow, error) {
 	return nil, errInterrupted
 }
 
-func (c *Conn) listFlows(mark uint32, fn func(flow) bool) ([]flow, error) {
+func (w choice) request(b *buffer) {
+	if w.mark != 0 {
+		b.u32(attrMark, w.mark)
+		b.u32(attrMarkMask, ^uint32(0))
+	}
+	if !w.dialled.IsValid() && !w.node.IsValid() {
+		return
+	}
+	filter := b.nest(attrFilter)
+	flags := func(kind uint16, a netip.Addr, flag uint32) {
+		if a.IsValid() {
+			b.attr(kind, binary.NativeEndian.AppendUint32(nil, flag))
+		}
+	}
+	flags(attrFilterOriginal, w.dialled, filterDestination)
+	flags(attrFilterReply, w.node, filterSource)
+	b.end(filter)
+	tuple := func(kind uint16, a netip.Addr, field uint16) {
+		if a.IsValid() {
+			nest := b.nest(kind)
+			ip := b.nest(attrTupleIP)
+			b.attr(field, a.AsSlice())
+			b.end(ip)
+			b.end(nest)
+		}
+	}
+	tuple(attrOriginal, w.dialled, attrDestination)
+	tuple(attrReply, w.node, attrSource)
+}
+
+func (c *Conn) listFlows(which choice, fn func(flow) bool) ([]flow, error) {
 	const getFlow = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1 // IPCTNL_MSG_CT_GET
 	var b buffer
 	seq := c.nft.next()
 	at := b.message(getFlow, unix.NLM_F_DUMP, seq)
 	b.netfilter(unix.AF_INET, 0)
-	if mark != 0 {
-		b.u32(attrMark, mark)
-		b.u32(attrMarkMask, ^uint32(0))
-	}
+	which.request(&b)
 	b.finish(at)
 	var out []flow
 	err := c.nft.request(&b, seq, func(r reply) {
 		if f := decodeFlow(r.data[min(len(r.data), sizeofNfgenmsg):]); fn(f) {
+			f.tuple, f.id = slices.Clone(f.tuple), slices.Clone(f.id)
 			out = append(out, f)
 		}
 	})
@@ -63,6 +101,7 @@ const (
 	attrMark     = 8
 	attrID       = 12
 	attrMarkMask = 21
+	attrFilter   = 25
 
 	attrTupleIP       = 1
 	attrTupleProtocol = 2
@@ -70,21 +109,27 @@ const (
 	attrSource      = 1 // of attrTupleIP
 	attrDestination = 2
 
+	attrFilterOriginal = 1 // of attrFilter: which fields of the tuple count
+	attrFilterReply    = 2
+	filterSource       = 1
+	filterDestination  = 2
+
 	attrProtocol        = 1 // of attrTupleProtocol
 	attrSourcePort      = 2
 	attrDestinationPort = 3
 )
 
+// decodeFlow reads a flow. What names it is part of data.
 func decodeFlow(data []byte) (f flow) {
 	attributes(data, func(kind uint16, value []byte) {
 		switch kind {
 		case attrOriginal:
-			f.tuple = append([]byte(nil), value...)
+			f.tuple = value
 			f.protocol, f.client, f.dialled = decodeTuple(value)
 		case attrReply:
 			_, f.node, f.seen = decodeTuple(value)
 		case attrID:
-			f.id = append([]byte(nil), value...)
+			f.id = value
 		}
 	})
 	return f

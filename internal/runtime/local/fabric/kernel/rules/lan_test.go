@@ -223,7 +223,7 @@ func (l *lan) probe(dials []dial) []outcome {
 		}
 	}
 	l.collect(out, local)
-	marked, err := l.conn.flows(markUntracked, func(flow) bool { return true })
+	marked, err := l.conn.flows(choice{mark: markUntracked}, func(flow) bool { return true })
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -376,7 +376,7 @@ func (l *lan) collect(out []outcome, local map[end]int) {
 // forgetAll makes each packet from here on the first one of a flow.
 func (l *lan) forgetAll() {
 	l.t.Helper()
-	found, err := l.conn.flows(0, func(flow) bool { return true })
+	found, err := l.conn.flows(choice{}, func(flow) bool { return true })
 	if err != nil {
 		l.t.Fatal(err)
 	}

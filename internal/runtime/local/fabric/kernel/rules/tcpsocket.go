@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +53,7 @@ func sockets(s *socket, fn func(tcpSocket) bool) ([]tcpSocket, error) {
 				return
 			}
 			if t := decodeSocket(r.data); fn(t) {
+				t.id = slices.Clone(t.id)
 				out = append(out, t)
 			}
 		})
@@ -63,6 +65,7 @@ func sockets(s *socket, fn func(tcpSocket) bool) ([]tcpSocket, error) {
 	return out, nil
 }
 
+// decodeSocket reads a socket. Its id is part of data.
 func decodeSocket(data []byte) tcpSocket {
 	id := data[4 : 4+sizeofID]
 	address := func(b []byte) netip.Addr {
@@ -75,7 +78,7 @@ func decodeSocket(data []byte) tcpSocket {
 		family: data[0],
 		local:  netip.AddrPortFrom(address(id[4:]), binary.BigEndian.Uint16(id)),
 		remote: netip.AddrPortFrom(address(id[20:]), binary.BigEndian.Uint16(id[2:])),
-		id:     append([]byte(nil), id...),
+		id:     id,
 	}
 }
 
