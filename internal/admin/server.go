@@ -24,7 +24,7 @@ type Live interface {
 	Listening(endpoint string) runtime.Listening
 }
 
-// Config is what a Server needs. All fields are required.
+// Config is what a Server needs. All fields but Troubles are required.
 type Config struct {
 	Store *store.Store
 	Keys  *Keys
@@ -34,6 +34,11 @@ type Config struct {
 	Version string
 	Account string
 	Names   NamesConfig
+	// Fabric is the deployment's.
+	Fabric string
+	// Troubles tells what was wrong with the network since the start of the server;
+	// nil if nothing ever is.
+	Troubles func() []Trouble
 	// ClusterStatus and GroupStatus give the status that the AWS API shows.
 	ClusterStatus func(*resource.CacheCluster) string
 	GroupStatus   func(*resource.ReplicationGroup) string
@@ -100,7 +105,10 @@ const (
 )
 
 func (s *Server) status(r *http.Request) (any, error) {
-	out := Status{Version: s.cfg.Version, Account: s.cfg.Account}
+	out := Status{Version: s.cfg.Version, Account: s.cfg.Account, Fabric: s.cfg.Fabric}
+	if s.cfg.Troubles != nil {
+		out.Troubles = s.cfg.Troubles()
+	}
 	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
 		out.Caches, out.Attachments, out.Publications = s.overview(rd), attachments(rd), s.publications(rd)
 		return nil

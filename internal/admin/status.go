@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -15,12 +16,22 @@ type Status struct {
 	// Version is the server's, Account the one that owns everything.
 	Version string `json:"version"`
 	Account string `json:"account"`
+	// Fabric is "kernel" or "userspace".
+	Fabric string `json:"fabric"`
+	// Troubles are the last troubles of the network that an operator should know of.
+	Troubles []Trouble `json:"troubles,omitempty"`
 	// Attachments are the VPCs that the host is an instance of.
 	Attachments []Attachment `json:"attachments"`
 	// Publications are the ways in from outside.
 	Publications []Publication `json:"publications"`
 	// Caches are sorted by region and id.
 	Caches []Cache `json:"caches"`
+}
+
+// Trouble is something about the network that was not as it should be.
+type Trouble struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
 }
 
 // Cache is a replication group, or a cache cluster of its own.

@@ -15,7 +15,6 @@ import (
 	elasticachewire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
 	stswire "github.com/larder-cache/larder/internal/aws/gen/sts"
 	"github.com/larder-cache/larder/internal/config"
-	"github.com/larder-cache/larder/internal/ec2"
 	"github.com/larder-cache/larder/internal/elasticache"
 	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/sts"
@@ -41,13 +40,7 @@ func (s *server) openAPI(ctx context.Context, undo *undo) error {
 	if s.listener, err = s.secure(l); err != nil {
 		return err
 	}
-	networks := ec2.New(ec2.Config{
-		Store: s.store, Account: s.cfg.Account, Windows: [2]int{s.cfg.Windows.From, s.cfg.Windows.To}, Classic: s.cfg.Classic(), Clock: s.clock, NewID: newID,
-	})
-	if err := networks.Prepare(ctx); err != nil {
-		return fmt.Errorf("preparing the networks: %w", err)
-	}
-	s.http = &http.Server{Handler: s.handler(networks)}
+	s.http = &http.Server{Handler: s.handler()}
 	gateway.Harden(s.http)
 	return s.writeClientFile(s.listener.url)
 }
@@ -91,20 +84,21 @@ func (s *server) apiCertificate(host string) (tls.Certificate, error) {
 }
 
 // handler builds the services behind the gateway.
-func (s *server) handler(networks *ec2.Service) http.Handler {
+func (s *server) handler() http.Handler {
 	caches := elasticache.New(elasticache.Config{
 		Store: s.store, Seal: s.seal, Clock: s.clock, Account: s.cfg.Account, Catalog: s.catalog,
-		Networks: networks, Classic: s.cfg.Classic(), NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.endpointNames(), Log: s.io.Log,
+		Networks: s.networks, Classic: s.cfg.Classic(), NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.endpointNames(), Log: s.io.Log,
 		Advertise: elasticache.Advertise{Host: s.cfg.Advertise, PortFrom: s.cfg.Ports.From, PortTo: s.cfg.Ports.To},
 	})
 	operators := admin.NewServer(admin.Config{
 		Store: s.store, Keys: s.keys, Live: s.runtime, Clock: s.clock, Version: config.Version(), Account: s.cfg.Account,
-		Names:         admin.NamesConfig{Domain: s.cfg.DNSDomain, Listen: s.cfg.DNSListen, Ephemeral: s.cfg.Ephemeral},
+		Names:  admin.NamesConfig{Domain: s.cfg.DNSDomain, Listen: s.cfg.DNSListen, Ephemeral: s.cfg.Ephemeral},
+		Fabric: s.fabric, Troubles: s.troubles.list,
 		ClusterStatus: elasticache.ClusterStatus, GroupStatus: elasticache.GroupStatus, Log: s.io.Log,
 	})
 	return gateway.New(gateway.Config{
 		Account: s.cfg.Account, Keys: s.keys, Clock: s.clock, Log: s.io.Log,
-		Services: []gateway.Service{elasticachewire.Describe(caches), ec2wire.Describe(networks), stswire.Describe(sts.Service{})},
+		Services: []gateway.Service{elasticachewire.Describe(caches), ec2wire.Describe(s.networks), stswire.Describe(sts.Service{})},
 		Extra:    operators.Handlers(),
 	})
 }

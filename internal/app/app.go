@@ -17,6 +17,7 @@ import (
 	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/controller/host"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/ec2"
 	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
@@ -43,6 +44,9 @@ type server struct {
 
 	state
 	store    *store.Store
+	fabric   string // config.FabricKernel or config.FabricUserspace
+	networks *ec2.Service
+	troubles *troubles
 	runtime  *local.Runtime
 	host     *host.Host
 	listener apiListener
@@ -52,15 +56,13 @@ type server struct {
 // Serve runs a server until ctx ends. Engines and relay go on without it, unless
 // the configuration says ephemeral.
 func Serve(ctx context.Context, cfg config.Config, io IO) (err error) {
-	s := &server{cfg: cfg, io: io, clock: core.SystemClock{}}
-	if err := refuseFabric(cfg.Fabric); err != nil {
-		return err
-	}
+	clock := core.SystemClock{}
+	s := &server{cfg: cfg, io: io, clock: clock, troubles: &troubles{clock: clock}}
 	var parts undo
 	defer func() { err = errors.Join(err, parts.run()) }()
 	// What is being taken down must not be cut short by the signal that began it.
 	base := context.WithoutCancel(ctx)
-	for _, open := range []func(context.Context, *undo) error{s.openState, s.openStore, s.openRuntime, s.openAPI} {
+	for _, open := range []func(context.Context, *undo) error{s.openState, s.openStore, s.openNetworks, s.openRuntime, s.openAPI} {
 		if err := open(base, &parts); err != nil {
 			return err
 		}
@@ -103,14 +105,6 @@ func (s *server) run(ctx context.Context) error {
 // RelayMain runs the relay process.
 func RelayMain(ctx context.Context, socket string, log *slog.Logger) error {
 	return relay.Main(ctx, relay.Options{Socket: socket, Log: log})
-}
-
-// refuseFabric says no to what this version cannot do.
-func refuseFabric(fabric string) error {
-	if fabric == config.FabricKernel {
-		return errors.New("this version has no kernel fabric: use --fabric=userspace (or auto)")
-	}
-	return nil
 }
 
 // executable is the path that starts this program again.

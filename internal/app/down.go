@@ -12,10 +12,10 @@ import (
 
 	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/runtime/local"
-	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel"
 )
 
-// Down stops the server of a data directory, its engines and its relay. State
+// Down stops the server of a data directory, its engines, its relay and its networks. State
 // stays: the next server starts the nodes again, empty, as after a reboot.
 func Down(ctx context.Context, cfg config.Config) error {
 	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) {
@@ -25,9 +25,9 @@ func Down(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	relayed := relays.Stop(ctx, cfg.RunDir)
 	_, engines := local.Stop(cfg.DataDir, cfg.RunDir)
-	return errors.Join(relayed, engines, l.release())
+	// Namespaces of the kernel fabric go last: they live as long as processes in them.
+	return errors.Join(engines, kernel.Stop(ctx, cfg.RunDir, cfg.Deployment()), l.release())
 }
 
 // stopServer asks the server that holds the lock to end, and takes the lock.

@@ -1,14 +1,18 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/larder-cache/larder/internal/core"
 )
 
 // lock keeps a second server away from a data directory. The kernel lets go of
@@ -39,6 +43,28 @@ func takeLock(dataDir string) (*lock, error) {
 	}
 	return &lock{file: f}, nil
 }
+
+// lingering is how long a lock is waited for whose holder is gone: a process that it was
+// about to start has a copy of the open file until it begins to be another program.
+const lingering = 5 * time.Second
+
+// awaitLock takes the lock, and waits for no process that runs.
+func awaitLock(ctx context.Context, clock core.Clock, dataDir string) (*lock, error) {
+	for until := clock.Now().Add(lingering); ; {
+		l, err := takeLock(dataDir)
+		if err == nil || !errors.Is(err, errLocked) || clock.Now().After(until) || runs(holderOf(filepath.Join(dataDir, "lock"))) {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-clock.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// runs reports whether there is a process of that id.
+func runs(pid int) bool { return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
 
 func write(f *os.File, s string) error {
 	_, err := f.WriteAt([]byte(s), 0)

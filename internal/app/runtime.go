@@ -7,7 +7,6 @@ import (
 	"github.com/larder-cache/larder/internal/controller/host"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
-	"github.com/larder-cache/larder/internal/runtime/local/fabric/userspace"
 )
 
 // openRuntime adopts the engines and the relay that an earlier server left.
@@ -15,14 +14,7 @@ func (s *server) openRuntime(ctx context.Context, undo *undo) error {
 	if err := s.refuseOtherDomain(); err != nil {
 		return err
 	}
-	exe, err := executable()
-	if err != nil {
-		return err
-	}
-	fabric, err := userspace.New(ctx, userspace.Config{
-		RunDir: s.cfg.RunDir, Exe: exe, Args: []string{"relay"}, RefuseAfter: s.cfg.RefuseAfter,
-		Resolver: userspace.Resolver{Listen: s.cfg.DNSListen, Domain: s.cfg.DNSDomain}, Clock: s.clock, Log: s.io.Log,
-	})
+	fabric, err := s.openFabric(ctx)
 	if err != nil {
 		return err
 	}

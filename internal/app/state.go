@@ -45,7 +45,7 @@ func (s *server) openState(ctx context.Context, undo *undo) error {
 	if err := s.cfg.MakeDirs(); err != nil {
 		return err
 	}
-	l, err := takeLock(s.cfg.DataDir)
+	l, err := awaitLock(ctx, s.clock, s.cfg.DataDir)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func serve(t *testing.T) (dataDir, url string) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	server := admin.NewServer(admin.Config{
-		Store: st, Keys: keys, Live: noEngines{}, Clock: core.SystemClock{}, Version: "v1", Account: "000000000000", Log: log,
+		Store: st, Keys: keys, Live: noEngines{}, Clock: core.SystemClock{}, Version: "v1", Account: "000000000000", Fabric: "userspace", Log: log,
 		Names:         admin.NamesConfig{Domain: "d.test", Listen: netip.MustParseAddrPort("127.0.0.1:4553")},
 		ClusterStatus: func(*resource.CacheCluster) string { return "" },
 		GroupStatus:   func(*resource.ReplicationGroup) string { return "" },
@@ -331,7 +331,7 @@ func TestStatusOfAnEmptyServer(t *testing.T) {
 	t.Parallel()
 	dir, _ := serve(t)
 	code, out, errOut := line{args: []string{"status", "--data-dir", dir}}.run(t.Context())
-	if code != 0 || out != "larder v1, account 000000000000: 0 caches, 0 nodes\n" {
+	if code != 0 || out != "larder v1, account 000000000000, userspace fabric: 0 caches, 0 nodes\n" {
 		t.Errorf("code %d, %q, %q", code, out, errOut)
 	}
 	code, out, _ = line{args: []string{"status", "--data-dir", dir, "-o", "json"}}.run(t.Context())
@@ -387,7 +387,7 @@ func TestWatchRefreshesUntilInterrupted(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	used, clients := int64(1536*1024), 3
-	s := admin.Status{Version: "v1", Account: "000000000000", Caches: []admin.Cache{{
+	s := admin.Status{Version: "v1", Account: "000000000000", Fabric: "kernel", Troubles: []admin.Trouble{{At: time.Unix(0, 0).UTC(), Text: "odd rules"}}, Caches: []admin.Cache{{
 		Region: "us-east-1", ID: "rg", Kind: "replication-group", Status: "available", Engine: "redis", EngineVersion: "7.1.0",
 		NodeType: "cache.t4g.micro", TLS: "required", Auth: "optional",
 		Notice:    "AUTH optional: unauthenticated clients are still admitted; SET closes it",

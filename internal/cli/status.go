@@ -94,13 +94,16 @@ func writeTable(w io.Writer, s admin.Status) error {
 	for _, c := range s.Caches {
 		nodes += len(c.Nodes)
 	}
-	_, _ = fmt.Fprintf(w, "larder %s, account %s: %s, %s\n", s.Version, s.Account,
+	_, _ = fmt.Fprintf(w, "larder %s, account %s, %s fabric: %s, %s\n", s.Version, s.Account, s.Fabric,
 		plural(len(s.Caches), "cache"), plural(nodes, "node"))
 	for _, a := range s.Attachments {
 		_, _ = fmt.Fprintln(w, attachmentText(a))
 	}
 	for _, p := range s.Publications {
 		_, _ = fmt.Fprintln(w, publicationText(p))
+	}
+	for _, t := range s.Troubles {
+		_, _ = fmt.Fprintf(w, "%s: %s\n", t.At.Format(time.RFC3339), t.Text)
 	}
 	for _, c := range s.Caches {
 		writeCache(w, c)

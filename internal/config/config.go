@@ -76,6 +76,8 @@ type Config struct {
 	// Windows are the second bytes of the addresses 127.N.0.0/16 that VPCs are
 	// mapped to, each VPC two of them. Deployments of one host must not share any.
 	Windows Range
+	// DefaultVPCCIDR is the range of the default VPC of every region.
+	DefaultVPCCIDR netip.Prefix
 	// DNSListen is the IP:PORT where names of endpoints are answered on this host;
 	// invalid: nowhere. DNSDomain is the domain of the names.
 	DNSListen netip.AddrPort
@@ -92,8 +94,20 @@ type Config struct {
 	LogFormat string
 }
 
+// Deployment is a short name that follows from the data directory: what is ours in
+// the kernel is known by it.
+func (c Config) Deployment() string { return shortHash(c.DataDir) }
+
 // Classic reports whether the account can use EC2-Classic.
 func (c Config) Classic() bool { return slices.Contains(c.Platforms, PlatformEC2) }
+
+// defaultVPCCIDR is the range of a default VPC unless configured otherwise, as it is
+// in every account of AWS. It has room for sixteen subnets of the smallest size or
+// larger.
+const (
+	defaultVPCCIDR                       = "172.31.0.0/16"
+	minDefaultVPCBits, maxDefaultVPCBits = 16, 24
+)
 
 // The time that a refused client waits unless configured otherwise, and at most. A
 // packet filter would leave it waiting for ever.
@@ -150,8 +164,7 @@ func engineDirs(env Environment, configured []string) []string {
 // defaultRunDir is named after the data directory, so that the servers of two
 // data directories do not meet.
 func defaultRunDir(env Environment, dataDir string) string {
-	sum := sha256.Sum256([]byte(dataDir))
-	name := hex.EncodeToString(sum[:4])
+	name := shortHash(dataDir)
 	if env.UID == 0 {
 		return filepath.Join("/run/larder", name)
 	}
@@ -159,4 +172,9 @@ func defaultRunDir(env Environment, dataDir string) string {
 		return filepath.Join(run, "larder", name)
 	}
 	return filepath.Join("/tmp", "larder-"+strconv.Itoa(env.UID), name)
+}
+
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:4])
 }

@@ -37,6 +37,7 @@ const fileFlag = "config"
 func NewFlags(env Environment) *Flags {
 	f := &Flags{env: env, all: pflag.NewFlagSet("larder", pflag.ContinueOnError)}
 	f.cfg.LogLevel = slog.LevelInfo
+	f.cfg.DefaultVPCCIDR = netip.MustParsePrefix(defaultVPCCIDR)
 	f.cfg.Windows = Range{From: firstWindow, To: lastWindow}
 	c, fs := &f.cfg, f.all
 	fs.StringVar(&f.file, fileFlag, "", "YAML `file` with the same names as the flags")
@@ -65,6 +66,7 @@ func NewFlags(env Environment) *Flags {
 	fs.TextVar(&c.DNSListen, "dns-listen", netip.AddrPort{}, "IP:PORT `address` where names of endpoints are answered, e.g. 127.0.0.1:4553 (default: nowhere)")
 	fs.StringVar(&c.DNSDomain, "dns-domain", "cache.larder.internal", "`domain` of the names of endpoints")
 	fs.StringVar(&c.EndpointNames, "endpoint-names", NamesAuto, "what clients are told of endpoints: `auto|ip|dns`; auto is dns after larder dns install")
+	fs.Var((*prefixValue)(&c.DefaultVPCCIDR), "default-vpc-cidr", "`range` of the default VPC of every region")
 	fs.DurationVar(&c.RefuseAfter, "refuse-after", refuseAfter, "how `long` a client that no security group admits waits for its reset")
 	fs.BoolVar(&c.Ephemeral, "ephemeral", false, "take engines and state along at the end")
 	fs.Var((*logLevel)(&c.LogLevel), "log-level", "`debug|info|warn|error`")
@@ -156,6 +158,25 @@ func (v *rangeValue) Set(s string) error {
 		return fmt.Errorf("%q ends before it begins", s)
 	}
 	*v.to = r
+	return nil
+}
+
+// prefixValue is a range of IPv4 addresses as a flag.
+type prefixValue netip.Prefix
+
+// String implements pflag.Value.
+func (v *prefixValue) String() string { return netip.Prefix(*v).String() }
+
+// Type implements pflag.Value.
+func (v *prefixValue) Type() string { return "range" }
+
+// Set implements pflag.Value.
+func (v *prefixValue) Set(s string) error {
+	p, err := netip.ParsePrefix(s)
+	if err != nil || !p.Addr().Is4() || p.Masked() != p {
+		return fmt.Errorf("%q is no range of addresses like %s", s, defaultVPCCIDR)
+	}
+	*v = prefixValue(p)
 	return nil
 }
 

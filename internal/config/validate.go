@@ -97,8 +97,8 @@ func (c Config) checkChoices() error {
 			return fmt.Errorf("%s: %q is none of %v", choice.name, choice.value, choice.allowed)
 		}
 	}
-	if c.Fabric == FabricKernel {
-		return errors.New("fabric: this version of Larder has no kernel fabric: use userspace or auto")
+	if c.Fabric == FabricKernel && c.Advertise != "" {
+		return errors.New("advertise: the kernel fabric tells clients the addresses in the VPC, where they connect; larder publish opens a cache to others")
 	}
 	platforms := slices.Sorted(slices.Values(c.Platforms))
 	if !slices.Equal(platforms, []string{PlatformVPC}) && !slices.Equal(platforms, []string{PlatformEC2, PlatformVPC}) {
@@ -153,6 +153,9 @@ func (c Config) checkNames() error {
 func (c Config) checkAddresses() error {
 	if (c.Advertise == "") != c.Ports.IsZero() {
 		return errors.New("advertise and ports must be given together")
+	}
+	if p := c.DefaultVPCCIDR; p.Bits() < minDefaultVPCBits || p.Bits() > maxDefaultVPCBits || !p.Addr().IsGlobalUnicast() {
+		return fmt.Errorf("default-vpc-cidr: %s is no range for a VPC: one of /%d to /%d is", p, minDefaultVPCBits, maxDefaultVPCBits)
 	}
 	if w := c.Windows; w.From+w.From%2 >= w.To {
 		return fmt.Errorf("windows: %s holds no even number with the next one, which a VPC needs", w)

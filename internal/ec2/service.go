@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/netip"
 	"runtime"
 	"strings"
 
@@ -23,8 +24,11 @@ type Config struct {
 	// Account is the 12-digit owner of everything.
 	Account string
 	// Windows are the first and the last N of 127.N.0.0/16 that VPCs may be mapped
-	// to, each to an even one and the next.
+	// to, each to an even one and the next. Zero where VPCs are networks of their
+	// own, and mapped to none.
 	Windows [2]int
+	// DefaultCIDR is the range of every default VPC; the zero one is AWS's.
+	DefaultCIDR netip.Prefix
 	// Classic: the account has EC2-Classic, and no default VPCs.
 	Classic bool
 	Clock   core.Clock
@@ -35,12 +39,13 @@ type Config struct {
 
 // Service implements the served actions of EC2.
 type Service struct {
-	store   *store.Store
-	account string
-	windows [2]int
-	classic bool
-	clock   core.Clock
-	newID   func() string
+	store       *store.Store
+	defaultCIDR netip.Prefix
+	account     string
+	windows     [2]int
+	classic     bool
+	clock       core.Clock
+	newID       func() string
 	// architecture is that of the host, and so of every instance.
 	architecture string
 }
@@ -49,8 +54,12 @@ var _ wire.Service = (*Service)(nil)
 
 // New returns a Service.
 func New(c Config) *Service {
+	if !c.DefaultCIDR.IsValid() {
+		c.DefaultCIDR = netip.MustParsePrefix(defaultCIDR)
+	}
 	return &Service{
-		store: c.Store, account: c.Account, windows: c.Windows, classic: c.Classic, clock: c.Clock, newID: c.NewID, architecture: hostArchitecture(),
+		defaultCIDR: c.DefaultCIDR,
+		store:       c.Store, account: c.Account, windows: c.Windows, classic: c.Classic, clock: c.Clock, newID: c.NewID, architecture: hostArchitecture(),
 	}
 }
 

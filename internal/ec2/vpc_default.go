@@ -2,15 +2,20 @@ package ec2
 
 import (
 	"context"
-	"fmt"
+	"encoding/binary"
+	"net/netip"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
 )
 
-// defaultCIDR is the range of every default VPC.
+// defaultCIDR is the range of every default VPC of AWS.
 const defaultCIDR = "172.31.0.0/16"
+
+// defaultSubnetBits is how much longer the prefix of a default subnet is than that of
+// its VPC.
+const defaultSubnetBits = 4
 
 // PeekDefaultVPC is the region's default VPC if it has been made.
 func (s *Service) PeekDefaultVPC(r store.Reader, region string) (*resource.VPC, bool) {
@@ -37,16 +42,30 @@ func (s *Service) DefaultVPC(tx *store.Tx, region string) (*resource.VPC, error)
 
 func (s *Service) makeDefaultVPC(tx *store.Tx, region string) (*resource.VPC, error) {
 	vpc := &resource.VPC{
-		Region: region, ID: s.id("vpc", region, "default"), CIDR: defaultCIDR, IsDefault: true,
+		Region: region, ID: s.id("vpc", region, "default"), IsDefault: true,
 		DefaultSecurityGroup: s.id("sg", region, "default"),
 	}
-	for i, z := range zones(region) {
+	s.layOut(vpc)
+	return vpc, s.addVPC(tx, vpc)
+}
+
+// layOut gives a default VPC its range, with a subnet in each zone.
+func (s *Service) layOut(vpc *resource.VPC) {
+	vpc.CIDR, vpc.Subnets = s.defaultCIDR.String(), nil
+	for i, z := range zones(vpc.Region) {
 		vpc.Subnets = append(vpc.Subnets, resource.Subnet{
-			ID: s.id("subnet", region, z.name), CIDR: fmt.Sprintf("172.31.%d.0/20", i*16),
+			ID: s.id("subnet", vpc.Region, z.name), CIDR: part(s.defaultCIDR, defaultSubnetBits, i).String(),
 			Zone: z.name, ZoneID: z.id, DefaultForAZ: true,
 		})
 	}
-	return vpc, s.addVPC(tx, vpc)
+}
+
+// part is the nth of the equal parts of a range, bits smaller than it.
+func part(whole netip.Prefix, bits, n int) netip.Prefix {
+	b := whole.Masked().Addr().As4()
+	base := binary.BigEndian.Uint32(b[:]) + uint32(n)<<(32-whole.Bits()-bits)
+	binary.BigEndian.PutUint32(b[:], base)
+	return netip.PrefixFrom(netip.AddrFrom4(b), whole.Bits()+bits)
 }
 
 // CreateDefaultVpc brings the default VPC back after it was deleted.
@@ -130,7 +149,8 @@ func (s *Service) update(ctx context.Context, fn func(tx *store.Tx) error) error
 
 // Prepare makes what VPCs of earlier versions lack: their default security group
 // as a record of its own. It removes the networks of EC2-Classic where the account
-// no longer has that, see topology.InClassic.
+// no longer has that, see topology.InClassic. It puts VPCs where this configuration
+// has them.
 func (s *Service) Prepare(ctx context.Context) error {
 	return s.store.Update(ctx, func(tx *store.Tx) error {
 		if !s.classic {
@@ -139,6 +159,9 @@ func (s *Service) Prepare(ctx context.Context) error {
 		for _, vpc := range resource.VPCs.List(tx, "") {
 			if _, ok := resource.SecurityGroups.Get(tx, key(vpc.Region, vpc.DefaultSecurityGroup)); !ok {
 				s.addDefaultGroup(tx, vpc)
+			}
+			if err := s.place(tx, vpc); err != nil {
+				return err
 			}
 		}
 		return nil

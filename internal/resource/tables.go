@@ -20,5 +20,6 @@ var (
 	AccessKeys          = store.NewTable[AccessKey]("access-keys")
 	Publications        = store.NewTable[Publication]("publications")
 	HostResolvers       = store.NewTable[HostResolver]("host-resolvers")
+	Deployments         = store.NewTable[Deployment]("deployments")
 	Certificates        = store.NewTable[Certificate]("certificates")
 )

@@ -30,8 +30,21 @@ type Options struct {
 	Env []string
 	// Log receives what the server prints; nil keeps the last of it for errors.
 	Log io.Writer
+	// Fabric is "userspace" or "kernel"; empty is what LARDER_FABRIC says, or
+	// "userspace", which is the one that needs no privileges.
+	Fabric string
 	// Dir is where data and run directories are made; empty: a temporary one.
 	Dir string
+}
+
+func (o Options) fabric() string {
+	switch asked := os.Getenv("LARDER_FABRIC"); {
+	case o.Fabric != "":
+		return o.Fabric
+	case asked != "":
+		return asked
+	}
+	return "userspace"
 }
 
 // Deployment is one running Larder.
@@ -84,7 +97,7 @@ func Launch(ctx context.Context, opts Options) (*Deployment, error) {
 func (d *Deployment) Start(ctx context.Context) error {
 	args := append([]string{
 		"serve", "--data-dir", d.DataDir, "--run-dir", d.RunDir, "--listen", "127.0.0.1:0",
-		"--windows", d.slot.windows(),
+		"--windows", d.slot.windows(), "--fabric", d.opts.fabric(), "--default-vpc-cidr", d.slot.defaultVPC(d.opts.fabric()),
 	}, d.opts.Args...)
 	cmd := exec.Command(d.binary, args...)
 	cmd.Env = append(os.Environ(), d.opts.Env...)

@@ -49,6 +49,15 @@ func (s *slot) windows() string {
 	return fmt.Sprintf("%d-%d", from, from+windowsPerOne-1)
 }
 
+// defaultVPC is the range for --default-vpc-cidr. The host is attached to it in the
+// kernel fabric, so that no two deployments may have the same one.
+func (s *slot) defaultVPC(fabric string) string {
+	if fabric != "kernel" {
+		return "172.31.0.0/16"
+	}
+	return fmt.Sprintf("10.%d.0.0/16", firstWindow+s.number)
+}
+
 // has reports whether an address is in one of the windows.
 func (s *slot) has(a netip.Addr) bool {
 	from := firstWindow + s.number*windowsPerOne

@@ -1,6 +1,7 @@
 package splice
 
 import (
+	"maps"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,12 @@ func (l *loop) apply(routes []*route) {
 	for _, r := range routes {
 		ls := l.listeners[r.ID]
 		if ls == nil {
+			ls = l.retired[r.ID]
+		}
+		if ls == nil {
 			ls = &listener{}
 		}
+		delete(l.retired, r.ID)
 		ls.route = r
 		listeners[r.ID] = ls
 		for _, fd := range r.Sockets {
@@ -39,8 +44,10 @@ func (l *loop) apply(routes []*route) {
 			// that is gone with its own.
 			cut := ls.route.CutRemoved || ls.route.Source.IsValid()
 			ls.route = &route{Listener: Listener{ID: id, CutRemoved: cut}}
+			l.retired[id] = ls
 		}
 	}
+	maps.DeleteFunc(l.retired, func(_ string, ls *listener) bool { return ls.stats.Open == 0 })
 	before := l.accepting
 	l.listeners, l.accepting = listeners, accepting
 	for fd := range before {

@@ -52,6 +52,9 @@ type loop struct {
 	slots     []*conn
 	free      []int32
 	listeners map[string]*listener
+	// retired are listeners that are no more but for their connections, which obey one
+	// of the same ID if there is one again.
+	retired   map[string]*listener
 	accepting map[int]*listener
 	// again are connections with more to do, after others had their turn.
 	again, turn []ref
@@ -98,7 +101,7 @@ func newLoop(s *Splicer) (*loop, error) {
 	}
 	l := &loop{
 		s: s, ep: ep, wake: wake, done: make(chan struct{}),
-		listeners: map[string]*listener{}, accepting: map[int]*listener{}, access: &Access{},
+		listeners: map[string]*listener{}, retired: map[string]*listener{}, accepting: map[int]*listener{}, access: &Access{},
 		buf: make([]byte, chunk),
 	}
 	if err := l.watch(unix.EPOLL_CTL_ADD, wake, unix.EPOLLIN, event(0, 0, kindWake)); err != nil {

@@ -326,7 +326,7 @@ func (n *node) report(phase string) {
 		r.PID = n.proc.pid
 		r.Role, r.LinkUp, r.MaxClients = n.state.Role, n.state.LinkUp, n.state.MaxClients
 		r.Lagging = r.LinkUp && n.lagging.Load()
-		if most := n.rt.cfg.MaxClients; most > 0 {
+		if most := n.rt.cfg.MaxClients; most > 0 && n.rec.Direct.IsZero() {
 			r.MaxClients = min(r.MaxClients, most)
 		}
 		reached, trouble := n.rt.net.reached(n.served, n.id)

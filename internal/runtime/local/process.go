@@ -244,6 +244,20 @@ func (p *process) kill() {
 	_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), unix.SIGKILL, nil, 0) })
 }
 
+// astray reports whether the process is in another network namespace than that at a
+// path: one that is no more, since nobody leaves a namespace. "" is any.
+func (p *process) astray(namespace string) bool {
+	if namespace == "" {
+		return false
+	}
+	shall, err := os.Stat(namespace)
+	if err != nil {
+		return false
+	}
+	is, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", p.pid))
+	return err == nil && !os.SameFile(is, shall)
+}
+
 // release lets go of the process and leaves it alone.
 func (p *process) release() {
 	_ = p.pidfd.Close()

@@ -14,6 +14,7 @@ import (
 	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
 // lookUp asks for the address of a name; it is empty if there is none.
@@ -34,7 +35,7 @@ func TestResolver(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	at := freePort(t)
-	r.resolver = Resolver{Listen: netip.MustParseAddrPort(at.String()), Domain: "d.test"}
+	r.resolver = relays.Resolver{Listen: netip.MustParseAddrPort(at.String()), Domain: "d.test"}
 	a := r.endpoint("node a")
 	a.Names, a.Advertised = []string{"a.d.test", "also-a.d.test"}, core.Endpoint{Address: "192.0.2.7", Port: 7000}
 	b := r.endpoint("node b")
@@ -61,7 +62,7 @@ func TestResolver(t *testing.T) {
 	check("after an upgrade", both)
 	newer.Close()
 	check("without a server", both)
-	r.resolver = Resolver{}
+	r.resolver = relays.Resolver{}
 	apply(t, r.fabric("v2"), a, b)
 	if c, err := net.Dial("tcp", at.String()); err == nil {
 		c.Close()
@@ -78,7 +79,7 @@ func TestResolverWithoutPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	r.resolver = Resolver{Listen: netip.MustParseAddrPort(taken.LocalAddr().String()), Domain: "d.test"}
+	r.resolver = relays.Resolver{Listen: netip.MustParseAddrPort(taken.LocalAddr().String()), Domain: "d.test"}
 	socket, _ := r.engine("redis-server")
 	ep := r.endpoint("node a", local.Backend{Node: "a", Socket: socket})
 	f := r.fabric("v1")

@@ -43,7 +43,7 @@ type rig struct {
 	t   testing.TB
 	dir string
 	// resolver is that of fabrics made later.
-	resolver Resolver
+	resolver relays.Resolver
 }
 
 func newRig(t testing.TB) *rig {

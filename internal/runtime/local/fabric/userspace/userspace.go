@@ -25,7 +25,7 @@ type Config struct {
 	// RefuseAfter is how long a client that may not connect is left in silence
 	// before it is reset.
 	RefuseAfter time.Duration
-	Resolver    Resolver
+	Resolver    relays.Resolver
 	// Clock paces waiting and restarts; nil is the real one.
 	Clock core.Clock
 	Log   *slog.Logger
@@ -35,8 +35,8 @@ type Config struct {
 type Fabric struct {
 	relays      *relays.Relays
 	refuseAfter time.Duration
-	resolver    Resolver
-	rules       rules // of the goroutine that calls Apply
+	resolver    relays.Resolver
+	rules       relays.Rules // of the goroutine that calls Apply
 }
 
 var _ local.Fabric = (*Fabric)(nil)
@@ -56,9 +56,9 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 // Apply implements local.Fabric.
 func (f *Fabric) Apply(ctx context.Context, n local.Network) (map[string]error, error) {
 	p := planFor(n.Endpoints)
-	resolvers := f.resolver.answer(n)
+	resolvers := f.resolver.Answer(n)
 	applied, err := f.relays.Apply(ctx, relay.Document{
-		Listeners: p.listeners, Resolvers: resolvers, Access: relay.Access{Guard: f.rules.guard(n), RefuseAfter: f.refuseAfter},
+		Listeners: p.listeners, Resolvers: resolvers, Access: relay.Access{Guard: f.rules.Guard(n), RefuseAfter: f.refuseAfter},
 	})
 	if err != nil {
 		return nil, err

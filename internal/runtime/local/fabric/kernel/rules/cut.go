@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/larder-cache/larder/internal/network"
 	"golang.org/x/sys/unix"
@@ -44,6 +45,32 @@ func (c *Conn) CutEndpoint(endpoint netip.AddrPort, target netip.Addr) (int, err
 	return c.cutOf(choice{dialled: endpoint.Addr(), node: target}, func(f flow) bool {
 		return f.protocol == unix.IPPROTO_TCP && f.dialled == endpoint && (!target.IsValid() || f.node.Addr() == target)
 	})
+}
+
+// CutOthers ends the flows to endpoints that none of their targets carries: what is
+// left of endpoints that have moved. Flows to a node's own address go on.
+func (c *Conn) CutOthers(endpoints []Endpoint) (int, error) {
+	if len(endpoints) == 0 {
+		return 0, nil
+	}
+	targets := make(map[netip.AddrPort][]netip.AddrPort, len(endpoints))
+	for _, e := range endpoints {
+		targets[e.At] = e.Targets
+	}
+	return c.cut(0, func(f flow) bool {
+		now, ok := targets[f.dialled]
+		carries := func(t netip.AddrPort) bool { return t.Addr() == f.node.Addr() }
+		return ok && f.protocol == unix.IPPROTO_TCP && !slices.ContainsFunc(now, carries)
+	})
+}
+
+// CutAnswered ends the TCP flows that are answered at one of the addresses, however
+// they were dialled: those past a relay that nobody may go past any more.
+func (c *Conn) CutAnswered(at []netip.AddrPort) (int, error) {
+	if len(at) == 0 {
+		return 0, nil
+	}
+	return c.cut(0, func(f flow) bool { return f.protocol == unix.IPPROTO_TCP && slices.Contains(at, f.node) })
 }
 
 // CutUntracked ends the flows that were let in from everywhere and that a policy

@@ -1,4 +1,4 @@
-package userspace
+package relays
 
 import (
 	"net/netip"
@@ -7,7 +7,6 @@ import (
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/runtime/local"
-	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
 // Resolver is where the names of endpoints are answered on this host.
@@ -18,14 +17,14 @@ type Resolver struct {
 	Domain string
 }
 
-// answer is the resolver for the names of a network, if one is asked for.
-func (r Resolver) answer(n local.Network) []relay.Resolver {
+// Answer is the resolver for the names of a network, if one is asked for.
+func (r Resolver) Answer(n local.Network) []relay.Resolver {
 	if !r.Listen.IsValid() {
 		return nil
 	}
 	at := r.Listen.String()
 	return []relay.Resolver{{
-		ID: runtime.ResolverID, Addresses: []string{relays.Datagrams + at, relays.Streams + at},
+		ID: runtime.ResolverID, Addresses: []string{Datagrams + at, Streams + at},
 		Zone: dns.Zone{Domain: r.Domain, Names: n.AdvertisedNames()},
 	}}
 }
