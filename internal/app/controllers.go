@@ -14,6 +14,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/controller/publication"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
+	"github.com/larder-cache/larder/internal/controller/resharding"
 	"github.com/larder-cache/larder/internal/reconcile"
 )
 
@@ -24,6 +25,7 @@ import (
 //	name               reads                                        writes
 //	cache-cluster      cache-clusters nodes parameter-groups        nodes(spec) cache-clusters(status) events
 //	replication-group  the same, replication-groups, offsets        the same, replication-groups(status)
+//	resharding         the same, memory in use                      replication-groups(shards), cache-clusters(deleting), events
 //	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
@@ -37,6 +39,7 @@ func (s *server) controllers() []reconcile.Controller {
 	all := []reconcile.Controller{
 		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		resharding.New(resharding.Config{Store: s.store, Mover: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		maintenance.New(maintenance.Config{Store: s.store, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),

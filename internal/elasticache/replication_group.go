@@ -123,6 +123,12 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 	if h := g.Spec.Handover; h != nil {
 		out.PendingModifiedValues.PrimaryClusterId = nonEmpty(h.To)
 	}
+	if r := g.Spec.Resharding; r != nil && r.Slots > 0 {
+		done := float64(r.Slots-r.Left(g.Spec.Shards)) / float64(r.Slots)
+		out.PendingModifiedValues.Resharding = &wire.ReshardingStatus{
+			SlotMigration: &wire.SlotMigration{ProgressPercentage: core.Ptr(100 * done)},
+		}
+	}
 	if pendingTLS {
 		out.PendingModifiedValues.TransitEncryptionEnabled = core.Ptr(g.Spec.TLS != resource.TLSOff)
 		out.PendingModifiedValues.TransitEncryptionMode = nonEmpty(string(g.Spec.TLS))

@@ -79,6 +79,15 @@ type Driver interface {
 	// Open connects to a running process as n's administrator and returns once
 	// it has answered. It does not wait for a process that is not listening yet.
 	Open(ctx context.Context, socket string, n *runtime.Node) (Session, error)
+	// MoveSlots has a primary of a cluster of shards hand slots on to another, see
+	// runtime.Runtime.
+	MoveSlots(ctx context.Context, from, to Process, tell []Process, slots core.Slots) (moved core.Slots, err error)
+}
+
+// Process is where a running node can be talked to.
+type Process struct {
+	Socket string
+	Node   *runtime.Node
 }
 
 // Session is a connection to one process, used by one goroutine at a time. After

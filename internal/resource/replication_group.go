@@ -29,7 +29,9 @@ type ReplicationGroupSpec struct {
 	Members []string
 	// Shards is how a group in cluster mode divides its members and the slots; it
 	// is empty for a group without cluster mode, which is one shard as a whole.
-	Shards            []Shard
+	Shards []Shard
+	// Resharding is nil but while slots move from shard to shard.
+	Resharding        *Resharding
 	AutomaticFailover bool
 	MultiAZ           bool
 	TLS               TLSMode

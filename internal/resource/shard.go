@@ -23,6 +23,42 @@ type Shard struct {
 	Handover *Handover
 }
 
+// Resharding is a change of which shard has which slots, under way: Shard.Slots moves
+// towards Target.
+type Resharding struct {
+	// Target is what each shard shall have; a shard that is not in it shall go.
+	Target []ShardSlots
+	// Slots is how many there were to move at the beginning.
+	Slots int
+	// Began: slots are moving, so that there is no way back.
+	Began bool
+}
+
+// ShardSlots are the slots of a shard.
+type ShardSlots struct {
+	ID    string
+	Slots core.Slots
+}
+
+// Wanted are the slots that a shard shall have, and whether it shall stay.
+func (r *Resharding) Wanted(shard string) (slots core.Slots, stays bool) {
+	for _, t := range r.Target {
+		if t.ID == shard {
+			return t.Slots, true
+		}
+	}
+	return nil, false
+}
+
+// Left counts the slots that still have to move.
+func (r *Resharding) Left(shards []Shard) (n int) {
+	for _, sh := range shards {
+		wanted, _ := r.Wanted(sh.ID)
+		n += sh.Slots.Without(wanted).Len()
+	}
+	return n
+}
+
 // ShardStatus is what the controller has seen and decided of a shard; its fields
 // are those of ReplicationGroupStatus.
 type ShardStatus struct {

@@ -20,6 +20,16 @@ type Cluster struct {
 	Primary string
 }
 
+// SlotMove asks one primary of a cluster of shards to hand slots on to another, with
+// all their keys, while clients go on using them.
+type SlotMove struct {
+	// From and To are ids of nodes, Tell are those of the other primaries.
+	From, To string
+	Tell     []string
+	// Slots are to be moved; those that To has already count as moved.
+	Slots core.Slots
+}
+
 // ClusterNode is a node as the engines of a cluster know each other.
 type ClusterNode struct {
 	// ID is 40 hexadecimal digits and stays when the process is replaced.

@@ -37,6 +37,10 @@ type Runtime interface {
 	Reports() <-chan []Report
 	Enforced() int64
 	Replication(ctx context.Context, node string) (Replication, error)
+	// MoveSlots returns once slots were moved, or with an error; moved are those
+	// that were moved in any case. It may be repeated after it was cut short at any
+	// point, and then goes on where it was.
+	MoveSlots(ctx context.Context, m SlotMove) (moved core.Slots, err error)
 	Listening(endpoint string) Listening
 }
 

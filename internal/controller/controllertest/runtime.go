@@ -6,6 +6,7 @@ package controllertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -38,6 +39,8 @@ type Engine struct {
 type Runtime struct {
 	Auto  bool
 	Clock core.Clock
+	// Moves are the moves of slots so far.
+	Moves []runtime.SlotMove
 
 	mu       sync.Mutex
 	doc      runtime.Document
@@ -109,6 +112,19 @@ func (r *Runtime) Delay(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.delayed, r.enforced = on, r.doc.Revision
+}
+
+// MoveSlots implements runtime.Runtime: both engines have to be primaries that run.
+func (r *Runtime) MoveSlots(_ context.Context, m runtime.SlotMove) (core.Slots, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range []string{m.From, m.To} {
+		if e := r.engines[id]; e == nil || e.Phase != runtime.PhaseRunning || e.Role != "master" || r.silent[id] {
+			return nil, fmt.Errorf("no primary %s", id)
+		}
+	}
+	r.Moves = append(r.Moves, m)
+	return m.Slots, nil
 }
 
 // Replication implements runtime.Runtime.

@@ -53,7 +53,7 @@ func Plan(w World) Decision {
 	if w.Group.Spec.Deleting && w.mayRemove() {
 		return Decision{Steps: w.remove()}
 	}
-	t := &total{World: w, ready: true, caughtUp: true}
+	t := &total{World: w, ready: w.Group.Spec.Resharding == nil, caughtUp: true}
 	for _, s := range w.shards() {
 		t.decide(s)
 	}

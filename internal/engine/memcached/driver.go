@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
@@ -70,6 +71,11 @@ type session struct {
 	c          net.Conn
 	r          *bufio.Reader
 	maxClients int
+}
+
+// MoveSlots implements engine.Driver. Memcached has no slots.
+func (Driver) MoveSlots(context.Context, engine.Process, engine.Process, []engine.Process, core.Slots) (core.Slots, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // Close implements engine.Session.

@@ -55,6 +55,8 @@ func (r reply) failure() error {
 type conn struct {
 	c net.Conn
 	r *bufio.Reader
+	// patience bounds one exchange.
+	patience time.Duration
 }
 
 func dial(ctx context.Context, socket string) (*conn, error) {
@@ -62,7 +64,7 @@ func dial(ctx context.Context, socket string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c: c, r: bufio.NewReaderSize(c, 4096)}, nil
+	return &conn{c: c, r: bufio.NewReaderSize(c, 4096), patience: opTimeout}, nil
 }
 
 func (c *conn) close() error { return c.c.Close() }
@@ -87,7 +89,7 @@ func (c *conn) exchange(ctx context.Context, answers int, cmds ...[]string) ([]r
 	stop := context.AfterFunc(ctx, func() { _ = c.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	// The socket's deadline is wall-clock time by nature, not the logic's.
-	if err := c.c.SetDeadline(time.Now().Add(opTimeout)); err != nil {
+	if err := c.c.SetDeadline(time.Now().Add(c.patience)); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {

@@ -359,6 +359,16 @@ type ModifyReplicationGroupMessage struct {
 	Durability                  *string
 }
 
+// ModifyReplicationGroupShardConfigurationMessage is a structure of the API.
+type ModifyReplicationGroupShardConfigurationMessage struct {
+	ReplicationGroupId      *string                    `required:"true"`
+	NodeGroupCount          *int                       `required:"true"`
+	ApplyImmediately        *bool                      `required:"true"`
+	ReshardingConfiguration []*ReshardingConfiguration `item:"ReshardingConfiguration"`
+	NodeGroupsToRemove      []string                   `item:"NodeGroupToRemove" pattern:"\\d+"`
+	NodeGroupsToRetain      []string                   `item:"NodeGroupToRetain" pattern:"\\d+"`
+}
+
 // NodeGroupConfiguration is a structure of the API.
 type NodeGroupConfiguration struct {
 	NodeGroupId              *string `min:"1" max:"4" pattern:"\\d+"`
@@ -393,6 +403,12 @@ type ResetCacheParameterGroupMessage struct {
 	CacheParameterGroupName *string `required:"true"`
 	ResetAllParameters      *bool
 	ParameterNameValues     []*ParameterNameValue `item:"ParameterNameValue"`
+}
+
+// ReshardingConfiguration is a structure of the API.
+type ReshardingConfiguration struct {
+	NodeGroupId                *string  `min:"1" max:"4" pattern:"\\d+"`
+	PreferredAvailabilityZones []string `item:"AvailabilityZone"`
 }
 
 // RevokeCacheSecurityGroupIngressMessage is a structure of the API.

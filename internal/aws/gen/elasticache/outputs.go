@@ -298,6 +298,11 @@ type ModifyReplicationGroupResult struct {
 	ReplicationGroup *ReplicationGroup
 }
 
+// ModifyReplicationGroupShardConfigurationResult is a structure of the API.
+type ModifyReplicationGroupShardConfigurationResult struct {
+	ReplicationGroup *ReplicationGroup
+}
+
 // NodeGroup is a structure of the API.
 type NodeGroup struct {
 	NodeGroupId      *string

@@ -42,6 +42,7 @@ type Service interface {
 	ModifyCacheParameterGroup(ctx context.Context, in *ModifyCacheParameterGroupMessage) (*CacheParameterGroupNameMessage, error)
 	ModifyCacheSubnetGroup(ctx context.Context, in *ModifyCacheSubnetGroupMessage) (*ModifyCacheSubnetGroupResult, error)
 	ModifyReplicationGroup(ctx context.Context, in *ModifyReplicationGroupMessage) (*ModifyReplicationGroupResult, error)
+	ModifyReplicationGroupShardConfiguration(ctx context.Context, in *ModifyReplicationGroupShardConfigurationMessage) (*ModifyReplicationGroupShardConfigurationResult, error)
 	RebootCacheCluster(ctx context.Context, in *RebootCacheClusterMessage) (*RebootCacheClusterResult, error)
 	RemoveTagsFromResource(ctx context.Context, in *RemoveTagsFromResourceMessage) (*TagListMessage, error)
 	ResetCacheParameterGroup(ctx context.Context, in *ResetCacheParameterGroupMessage) (*CacheParameterGroupNameMessage, error)
@@ -121,6 +122,8 @@ func operations(impl Service) []api.Operation {
 			"CacheSubnetGroupNotFoundFault", "CacheSubnetQuotaExceededFault", "SubnetInUse", "InvalidSubnet", "SubnetNotAllowedFault"),
 		api.Returning("ModifyReplicationGroup", "ModifyReplicationGroupResult", impl.ModifyReplicationGroup,
 			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "InvalidUserGroupState", "UserGroupNotFound", "InvalidCacheClusterState", "InvalidCacheSecurityGroupState", "InsufficientCacheClusterCapacity", "CacheClusterNotFound", "NodeQuotaForClusterExceeded", "NodeQuotaForCustomerExceeded", "CacheSecurityGroupNotFound", "CacheParameterGroupNotFound", "InvalidVPCNetworkStateFault", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("ModifyReplicationGroupShardConfiguration", "ModifyReplicationGroupShardConfigurationResult", impl.ModifyReplicationGroupShardConfiguration,
+			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "InvalidCacheClusterState", "InvalidVPCNetworkStateFault", "InsufficientCacheClusterCapacity", "NodeGroupsPerReplicationGroupQuotaExceeded", "NodeQuotaForCustomerExceeded", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("RebootCacheCluster", "RebootCacheClusterResult", impl.RebootCacheCluster,
 			"InvalidCacheClusterState", "CacheClusterNotFound"),
 		api.Returning("RemoveTagsFromResource", "RemoveTagsFromResourceResult", impl.RemoveTagsFromResource,
