@@ -32,6 +32,8 @@ type Resharding struct {
 	Slots int
 	// Began: slots are moving, so that there is no way back.
 	Began bool
+	// Emptied is when the last slot had moved away from shards that shall go.
+	Emptied *time.Time
 }
 
 // ShardSlots are the slots of a shard.

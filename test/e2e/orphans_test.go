@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/larder-cache/larder/internal/admin"
+	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/test/harness"
 )
 
@@ -85,6 +86,9 @@ func orphanAddresses(d *harness.Deployment, st admin.Status) error {
 			return
 		}
 		known[a], known[besides(a)] = true, true
+		for _, port := range []int{runtime.ReplicationPort, runtime.BusPort} { // of nodes in cluster mode
+			known[netip.AddrPortFrom(a.Addr(), uint16(port))] = true
+		}
 	}
 	for _, c := range st.Caches {
 		for _, e := range c.Endpoints {

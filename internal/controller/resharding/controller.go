@@ -50,18 +50,25 @@ func New(c Config) reconcile.Controller {
 	}
 }
 
-func (c controller) watches(change store.Change) (keys []string) {
+func (c controller) watches(change store.Change) []string {
 	switch change.Table {
 	case resource.ReplicationGroups.Name():
 		return []string{change.Key}
+	case resource.CacheClusters.Name():
+		return c.groupOf(change.Key)
 	case resource.Nodes.Name():
-		c.Store.Local(func(r store.Reader) {
-			cluster, ok := resource.CacheClusters.Get(r, step.ClusterOfNode(change.Key))
-			if ok && cluster.Spec.ReplicationGroupID != "" {
-				keys = []string{cluster.Region + "/" + cluster.Spec.ReplicationGroupID}
-			}
-		})
+		return c.groupOf(step.ClusterOfNode(change.Key))
 	}
+	return nil
+}
+
+// groupOf is the key of the group that a cluster is a member of, if any.
+func (c controller) groupOf(clusterKey string) (keys []string) {
+	c.Store.Local(func(r store.Reader) {
+		if cluster, ok := resource.CacheClusters.Get(r, clusterKey); ok && cluster.Spec.ReplicationGroupID != "" {
+			keys = []string{cluster.Region + "/" + cluster.Spec.ReplicationGroupID}
+		}
+	})
 	return keys
 }
 
@@ -76,6 +83,7 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 	c.Store.Local(func(r store.Reader) {
 		if g, ok := resource.ReplicationGroups.Get(r, key); ok && !g.Spec.Deleting && g.Spec.Resharding != nil {
 			w = observe(r, g)
+			w.Now = c.Clock.Now()
 			a = Plan(w)
 		}
 	})
@@ -86,10 +94,12 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 	switch {
 	case a.Move != nil:
 		return 0, c.move(ctx, key, w, *a.Move)
+	case a.Emptied:
+		return linger, c.change(ctx, key, func(g *resource.ReplicationGroup) { g.Spec.Resharding.Emptied = &w.Now })
 	case a.Refuse != "" || a.Finish:
 		return 0, c.end(ctx, key, a)
 	}
-	return 0, nil
+	return a.Wait, nil
 }
 
 // move makes a move and records it. That it began is recorded before, since then

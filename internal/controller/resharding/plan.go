@@ -3,6 +3,7 @@ package resharding
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/core"
@@ -19,6 +20,7 @@ type World struct {
 	Primaries map[string]*resource.Node
 	// Memory is what the primaries use, in bytes by node key; nil: nobody was asked.
 	Memory map[string]int64
+	Now    time.Time
 }
 
 // Action is what a pass does: nothing if all is zero, until something changes.
@@ -29,8 +31,12 @@ type Action struct {
 	Move *Move
 	// Refuse says why the resharding cannot be made; nothing has moved.
 	Refuse string
-	// Finish: all slots are where they belong.
+	// Emptied: all slots are where they belong, for the first time.
+	Emptied bool
+	// Finish: and shards without any may go.
 	Finish bool
+	// Wait, if not 0, is when to look again though nothing changes.
+	Wait time.Duration
 }
 
 // Move is a part of the slots of one shard that belong to another.
@@ -47,6 +53,8 @@ func (a Action) String() string {
 		return fmt.Sprintf("move %s from %s to %s", a.Move.Slots, a.Move.From, a.Move.To)
 	case a.Refuse != "":
 		return "refuse: " + a.Refuse
+	case a.Emptied:
+		return "emptied"
 	case a.Finish:
 		return "finish"
 	}
@@ -55,7 +63,7 @@ func (a Action) String() string {
 
 // batch is how many slots move in one go. They move side by side, which takes less
 // time; what they share is lost at most once when Larder is killed.
-const batch = 32
+const batch = 128
 
 // observe reads the world of a group.
 func observe(r store.Reader, g *resource.ReplicationGroup) World {
@@ -108,8 +116,22 @@ func Plan(w World) Action {
 			}
 		}
 	}
+	switch {
+	case !w.shrinks():
+		return Action{Finish: true}
+	case r.Emptied == nil:
+		return Action{Emptied: true}
+	}
+	if left := linger - w.Now.Sub(*r.Emptied); left > 0 {
+		return Action{Wait: left}
+	}
 	return Action{Finish: true}
 }
+
+// linger is how long shards without slots stay, to tell clients who come to them
+// where their keys are now. Those that come to none look at the shards anew every
+// ten seconds or so.
+const linger = 12 * time.Second
 
 // shrinks reports whether shards are to go.
 func (w World) shrinks() bool {

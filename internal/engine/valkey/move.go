@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -18,6 +19,9 @@ const (
 	keysAtOnce = 20
 	// moveTimeout bounds one such go: the whole of one large value may be in it.
 	moveTimeout = 30 * time.Second
+	// lanes is how many slots are on the move side by side: a Valkey makes whoever
+	// changes the state of a slot wait until its replicas know of it.
+	lanes = 8
 )
 
 // mover is one move of slots under way, between engines that stand like this:
@@ -39,6 +43,29 @@ type mover struct {
 
 // MoveSlots implements engine.Driver.
 func (d Driver) MoveSlots(ctx context.Context, from, to engine.Process, tell []engine.Process, slots core.Slots) (core.Slots, error) {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		moved core.Slots
+		errs  []error
+	)
+	share := (slots.Len() + lanes - 1) / lanes
+	for left := slots; len(left) > 0; {
+		part := left.First(share)
+		left = left.Without(part)
+		wg.Go(func() {
+			done, err := moveLane(ctx, from, to, tell, part)
+			mu.Lock()
+			defer mu.Unlock()
+			moved = moved.With(done)
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return moved, errors.Join(errs...)
+}
+
+func moveLane(ctx context.Context, from, to engine.Process, tell []engine.Process, slots core.Slots) (core.Slots, error) {
 	m := &mover{
 		fromID: from.Node.Cluster.Self.ID, toID: to.Node.Cluster.Self.ID, at: to.Node.Replication,
 		user: replicationUser, password: to.Node.Auth.Replication,
@@ -79,7 +106,7 @@ func (m *mover) close() {
 	}
 }
 
-// move moves all slots side by side: what is asked of an engine for each of them is
+// move moves all slots together: what is asked of an engine for each of them is
 // asked at once.
 func (m *mover) move(ctx context.Context, slots core.Slots) (core.Slots, error) {
 	target, err := m.view(ctx, m.to)

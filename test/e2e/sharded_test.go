@@ -1,0 +1,310 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/larder-cache/larder/test/harness"
+)
+
+// shardedGroup creates a group in cluster mode and waits until it is available.
+func shardedGroup(t testing.TB, d *harness.Deployment, id string, shards, replicas int32, edit func(*elasticache.CreateReplicationGroupInput)) types.ReplicationGroup {
+	t.Helper()
+	began := time.Now()
+	createGroup(t, d, id, 1, func(in *elasticache.CreateReplicationGroupInput) {
+		in.NumCacheClusters, in.NumNodeGroups, in.ReplicasPerNodeGroup = nil, &shards, &replicas
+		in.AutomaticFailoverEnabled = aws.Bool(true)
+		if edit != nil {
+			edit(in)
+		}
+	})
+	g := available(t, d, id)
+	t.Logf("%d shards with %d replicas each are available after %v", shards, replicas, time.Since(began))
+	return g
+}
+
+// clusterClient follows redirections as clients do by default; it does not try again
+// what failed otherwise.
+func clusterClient(t testing.TB, g types.ReplicationGroup, token string, config *tls.Config) *redis.ClusterClient {
+	c := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: []string{harness.Addr(g.ConfigurationEndpoint)}, Password: token, TLSConfig: config, DisableIdentity: true, Protocol: 2,
+	})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// slots is each shard of a group as "ID SLOTS", as the API tells it.
+func slots(g types.ReplicationGroup) string {
+	var out []string
+	for _, n := range g.NodeGroups {
+		out = append(out, aws.ToString(n.NodeGroupId)+" "+aws.ToString(n.Slots))
+	}
+	return strings.Join(out, "; ")
+}
+
+// load writes and reads numbered keys all over the slots and remembers what was
+// acknowledged.
+type load struct {
+	stop chan struct{}
+	once sync.Once
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	acked   map[string]int
+	errs    []error
+	longest time.Duration
+}
+
+// newLoad begins with some goroutines. durable has a write count only once a replica
+// has it too, and has errors tried again.
+func newLoad(t testing.TB, c *redis.ClusterClient, workers int, durable bool) *load {
+	l := &load{stop: make(chan struct{}), acked: map[string]int{}}
+	for w := range workers {
+		l.wg.Go(func() {
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for i := 0; ; i++ {
+				select {
+				case <-l.stop:
+					return
+				case <-tick.C:
+				}
+				key := fmt.Sprintf("k%d-%d", w, i%2000)
+				began := time.Now()
+				err := l.once1(t.Context(), c, key, i, durable)
+				for durable && err != nil && time.Since(began) < 20*time.Second {
+					c.ReloadState(t.Context())
+					time.Sleep(time.Millisecond) // not to be a flood
+					err = l.once1(t.Context(), c, key, i, durable)
+				}
+				l.note(key, i, err, time.Since(began))
+			}
+		})
+	}
+	t.Cleanup(l.end)
+	return l
+}
+
+func (l *load) once1(ctx context.Context, c *redis.ClusterClient, key string, i int, durable bool) error {
+	if !durable {
+		if err := c.Set(ctx, key, i, 0).Err(); err != nil {
+			return err
+		}
+		v, err := c.Get(ctx, key).Int()
+		if err == nil && v != i {
+			err = fmt.Errorf("%s is %d and was set to %d", key, v, i)
+		}
+		return err
+	}
+	master, err := c.MasterForKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	conn := master.Conn()
+	defer conn.Close()
+	if err := conn.Set(ctx, key, i, 0).Err(); err != nil {
+		return err
+	}
+	if n, err := conn.Wait(ctx, 1, time.Second).Result(); err != nil || n < 1 {
+		return errors.Join(err, fmt.Errorf("%d replicas have %s", n, key))
+	}
+	return nil
+}
+
+func (l *load) note(key string, i int, err error, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.longest = max(l.longest, took)
+	if err != nil {
+		l.errs = append(l.errs, err)
+		return
+	}
+	l.acked[key] = i
+}
+
+func (l *load) end() {
+	l.once.Do(func() { close(l.stop) })
+	l.wg.Wait()
+}
+
+// check ends the load and looks for what was acknowledged.
+func (l *load) check(t testing.TB, c *redis.ClusterClient) {
+	t.Helper()
+	l.end()
+	lost := 0
+	for key, i := range l.acked {
+		if v, err := c.Get(t.Context(), key).Int(); err != nil || v < i {
+			lost++
+		}
+	}
+	t.Logf("%d keys, slowest operation %v, %d errors", len(l.acked), l.longest, len(l.errs))
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged keys are lost", lost, len(l.acked))
+	}
+	if len(l.errs) > 0 {
+		t.Errorf("%d operations failed, first with %v", len(l.errs), l.errs[0])
+	}
+}
+
+// eachShardedEngine runs a test with both engines: one in plaintext, one with TLS and
+// a token.
+func eachShardedEngine(t *testing.T, test func(t *testing.T, d *harness.Deployment, edit func(*elasticache.CreateReplicationGroupInput), token string, config func() *tls.Config)) {
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, harness.In(t, harness.Options{}), func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") }, "", func() *tls.Config { return nil })
+	})
+	t.Run("valkey with TLS and token", func(t *testing.T) {
+		t.Parallel()
+		d := harness.In(t, harness.Options{})
+		test(t, d, func(in *elasticache.CreateReplicationGroupInput) {
+			secured(in)
+			in.Engine, in.EngineVersion = aws.String("valkey"), aws.String("8.0")
+		}, token, func() *tls.Config { return trust(t, d) })
+	})
+}
+
+// TestResharding adds a shard to a group and removes another one while clients write
+// and read: none of them sees an error.
+func TestResharding(t *testing.T) {
+	t.Parallel()
+	eachShardedEngine(t, func(t *testing.T, d *harness.Deployment, edit func(*elasticache.CreateReplicationGroupInput), token string, config func() *tls.Config) {
+		ctx := t.Context()
+		g := shardedGroup(t, d, "g", 2, 1, edit)
+		if got := slots(g); got != "0001 0-8191; 0002 8192-16383" {
+			t.Errorf("shards %s", got)
+		}
+		c := clusterClient(t, g, token, config())
+		l := newLoad(t, c, 4, false)
+		reshard := func(count int32, edit func(*elasticache.ModifyReplicationGroupShardConfigurationInput)) types.ReplicationGroup {
+			t.Helper()
+			began := time.Now()
+			in := &elasticache.ModifyReplicationGroupShardConfigurationInput{
+				ReplicationGroupId: aws.String("g"), NodeGroupCount: &count, ApplyImmediately: aws.Bool(true),
+			}
+			if edit != nil {
+				edit(in)
+			}
+			out, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(ctx, in)
+			must(t, err)
+			if r := out.ReplicationGroup.PendingModifiedValues.Resharding; r == nil || r.SlotMigration == nil {
+				t.Errorf("the answer tells no progress")
+			}
+			g := available(t, d, "g")
+			t.Logf("%d shards after %v", count, time.Since(began))
+			return g
+		}
+		if got := slots(reshard(3, nil)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
+			t.Errorf("three shards %s", got)
+		}
+		g = reshard(2, func(in *elasticache.ModifyReplicationGroupShardConfigurationInput) {
+			in.NodeGroupsToRemove = []string{"0001"}
+		})
+		if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 4 {
+			t.Errorf("two shards %s with members %v", got, g.MemberClusters)
+		}
+		l.check(t, c)
+		_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(ctx, &elasticache.ModifyReplicationGroupShardConfigurationInput{
+			ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
+		})
+		if err == nil || !strings.Contains(err.Error(), "uniformly distributed") {
+			t.Errorf("nothing to do: %v", err)
+		}
+		tidy(t, d)
+	})
+}
+
+// TestReshardingSurvivesKills kills the server again and again while slots move: the
+// move goes on, and no client sees an error.
+func TestReshardingSurvivesKills(t *testing.T) {
+	t.Parallel()
+	d := harness.In(t, harness.Options{})
+	g := shardedGroup(t, d, "g", 2, 0, nil)
+	c := clusterClient(t, g, "", nil)
+	l := newLoad(t, c, 4, false)
+	_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
+		ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(3), ApplyImmediately: aws.Bool(true),
+	})
+	must(t, err)
+	kills := 0
+	for range 20 {
+		var progress float64
+		harness.Eventually(t, "progress", func(ctx context.Context) error {
+			g, err := d.Group(ctx, "g")
+			if err != nil {
+				return err
+			}
+			p := g.PendingModifiedValues
+			if p == nil || p.Resharding == nil {
+				progress = 100
+				return nil
+			}
+			if now := p.Resharding.SlotMigration.ProgressPercentage; aws.ToFloat64(now) > progress {
+				progress = aws.ToFloat64(now)
+				return nil
+			}
+			return fmt.Errorf("still at %v", progress)
+		})
+		if progress >= 100 {
+			break
+		}
+		d.Kill()
+		kills++
+		must(t, d.Start(t.Context()))
+	}
+	if got := slots(available(t, d, "g")); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
+		t.Errorf("three shards %s", got)
+	}
+	t.Logf("killed %d times", kills)
+	l.check(t, c)
+}
+
+// TestShardFailover loses primaries, one by a kill and one by TestFailover: no write
+// that a replica had is lost, and the other shards notice nothing.
+func TestShardFailover(t *testing.T) {
+	t.Parallel()
+	eachShardedEngine(t, func(t *testing.T, d *harness.Deployment, edit func(*elasticache.CreateReplicationGroupInput), token string, config func() *tls.Config) {
+		g := shardedGroup(t, d, "g", 3, 1, edit)
+		c := clusterClient(t, g, token, config())
+		durable := newLoad(t, c, 4, true)
+		time.Sleep(200 * time.Millisecond) // some writes
+
+		pid := killNode(t, d, "g-0002-001/0001")
+		awaitEvent(t, d, "g", "Failover from primary node g-0002-001 to replica node g-0002-002 completed")
+		awaitRestart(t, d, "g-0002-001/0001", pid)
+		awaitEvent(t, d, "g-0002-001", "Finished recovery for cache nodes 0001")
+		t.Logf("killed: slowest write %v", durable.longest)
+		durable.check(t, c)
+		available(t, d, "g")
+
+		plain := newLoad(t, c, 4, false)
+		_, err := d.ElastiCache().TestFailover(t.Context(), &elasticache.TestFailoverInput{ReplicationGroupId: aws.String("g"), NodeGroupId: aws.String("0003")})
+		must(t, err)
+		awaitEvent(t, d, "g", "Failover from primary node g-0003-001 to replica node g-0003-002 completed")
+		available(t, d, "g")
+		plain.check(t, c)
+
+		var roles []string
+		for _, id := range g.MemberClusters {
+			n := node(t, d, id+"/0001")
+			roles = append(roles, id+" "+n.Role)
+		}
+		slices.Sort(roles)
+		want := "g-0001-001 master, g-0001-002 slave, g-0002-001 slave, g-0002-002 master, g-0003-001 slave, g-0003-002 master"
+		if got := strings.Join(roles, ", "); got != want {
+			t.Errorf("roles %s, want %s", got, want)
+		}
+		tidy(t, d)
+	})
+}
