@@ -83,11 +83,11 @@ func newLoad(t testing.TB, c *redis.ClusterClient, workers int, durable bool) *l
 				}
 				key := fmt.Sprintf("k%d-%d", w, i%2000)
 				began := time.Now()
-				err := l.once1(t.Context(), c, key, i, durable)
+				err := l.operate(t.Context(), c, key, i, durable)
 				for durable && err != nil && time.Since(began) < 20*time.Second {
 					c.ReloadState(t.Context())
 					time.Sleep(time.Millisecond) // not to be a flood
-					err = l.once1(t.Context(), c, key, i, durable)
+					err = l.operate(t.Context(), c, key, i, durable)
 				}
 				l.note(key, i, err, time.Since(began))
 			}
@@ -97,7 +97,7 @@ func newLoad(t testing.TB, c *redis.ClusterClient, workers int, durable bool) *l
 	return l
 }
 
-func (l *load) once1(ctx context.Context, c *redis.ClusterClient, key string, i int, durable bool) error {
+func (l *load) operate(ctx context.Context, c *redis.ClusterClient, key string, i int, durable bool) error {
 	if !durable {
 		if err := c.Set(ctx, key, i, 0).Err(); err != nil {
 			return err
@@ -132,6 +132,19 @@ func (l *load) note(key string, i int, err error, took time.Duration) {
 		return
 	}
 	l.acked[key] = i
+}
+
+// beyond waits until so many keys were acknowledged.
+func (l *load) beyond(t testing.TB, keys int) {
+	t.Helper()
+	harness.Eventually(t, "some writes", func(context.Context) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if len(l.acked) < keys {
+			return fmt.Errorf("%d of %d", len(l.acked), keys)
+		}
+		return nil
+	})
 }
 
 func (l *load) end() {
@@ -175,54 +188,85 @@ func eachShardedEngine(t *testing.T, test func(t *testing.T, d *harness.Deployme
 	})
 }
 
+// reshard changes the number of shards and waits until that is done.
+func reshard(t testing.TB, d *harness.Deployment, count int32, remove ...string) types.ReplicationGroup {
+	t.Helper()
+	began := time.Now()
+	out, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
+		ReplicationGroupId: aws.String("g"), NodeGroupCount: &count, ApplyImmediately: aws.Bool(true), NodeGroupsToRemove: remove,
+	})
+	must(t, err)
+	if r := out.ReplicationGroup.PendingModifiedValues.Resharding; r == nil || r.SlotMigration == nil {
+		t.Errorf("the answer tells no progress")
+	}
+	g := reshaped(t, d)
+	t.Logf("%d shards after %v", count, time.Since(began))
+	return g
+}
+
+// reshaped waits for the end of a resharding, which takes a busy host its time.
+func reshaped(t testing.TB, d *harness.Deployment) types.ReplicationGroup {
+	t.Helper()
+	var g types.ReplicationGroup
+	err := harness.Await(t.Context(), 3*time.Minute, func(ctx context.Context) (err error) {
+		if g, err = d.Group(ctx, "g"); err == nil && aws.ToString(g.Status) != "available" {
+			err = fmt.Errorf("group g is %s", aws.ToString(g.Status))
+		}
+		return err
+	})
+	must(t, err)
+	return g
+}
+
 // TestResharding adds a shard to a group and removes another one while clients write
 // and read: none of them sees an error.
 func TestResharding(t *testing.T) {
 	t.Parallel()
-	eachShardedEngine(t, func(t *testing.T, d *harness.Deployment, edit func(*elasticache.CreateReplicationGroupInput), token string, config func() *tls.Config) {
-		ctx := t.Context()
-		g := shardedGroup(t, d, "g", 2, 1, edit)
-		if got := slots(g); got != "0001 0-8191; 0002 8192-16383" {
-			t.Errorf("shards %s", got)
-		}
-		c := clusterClient(t, g, token, config())
-		l := newLoad(t, c, 4, false)
-		reshard := func(count int32, edit func(*elasticache.ModifyReplicationGroupShardConfigurationInput)) types.ReplicationGroup {
-			t.Helper()
-			began := time.Now()
-			in := &elasticache.ModifyReplicationGroupShardConfigurationInput{
-				ReplicationGroupId: aws.String("g"), NodeGroupCount: &count, ApplyImmediately: aws.Bool(true),
-			}
-			if edit != nil {
-				edit(in)
-			}
-			out, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(ctx, in)
-			must(t, err)
-			if r := out.ReplicationGroup.PendingModifiedValues.Resharding; r == nil || r.SlotMigration == nil {
-				t.Errorf("the answer tells no progress")
-			}
-			g := available(t, d, "g")
-			t.Logf("%d shards after %v", count, time.Since(began))
-			return g
-		}
-		if got := slots(reshard(3, nil)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
-			t.Errorf("three shards %s", got)
-		}
-		g = reshard(2, func(in *elasticache.ModifyReplicationGroupShardConfigurationInput) {
-			in.NodeGroupsToRemove = []string{"0001"}
-		})
-		if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 4 {
-			t.Errorf("two shards %s with members %v", got, g.MemberClusters)
-		}
-		l.check(t, c)
-		_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(ctx, &elasticache.ModifyReplicationGroupShardConfigurationInput{
-			ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
-		})
-		if err == nil || !strings.Contains(err.Error(), "uniformly distributed") {
-			t.Errorf("nothing to do: %v", err)
-		}
-		tidy(t, d)
+	d := harness.In(t, harness.Options{})
+	g := shardedGroup(t, d, "g", 2, 0, func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") })
+	if got := slots(g); got != "0001 0-8191; 0002 8192-16383" {
+		t.Errorf("shards %s", got)
+	}
+	c := clusterClient(t, g, "", nil)
+	l := newLoad(t, c, 4, false)
+	if got := slots(reshard(t, d, 3)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
+		t.Errorf("three shards %s", got)
+	}
+	g = reshard(t, d, 2, "0001")
+	if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 2 {
+		t.Errorf("two shards %s with members %v", got, g.MemberClusters)
+	}
+	l.check(t, c)
+	_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
+		ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
 	})
+	if err == nil || !strings.Contains(err.Error(), "uniformly distributed") {
+		t.Errorf("nothing to do: %v", err)
+	}
+	tidy(t, d)
+}
+
+// TestReshardingWithReplicas removes a small shard of a group with replicas, TLS and
+// a token.
+func TestReshardingWithReplicas(t *testing.T) {
+	t.Parallel()
+	d := harness.In(t, harness.Options{})
+	g := shardedGroup(t, d, "g", 3, 1, func(in *elasticache.CreateReplicationGroupInput) {
+		secured(in)
+		in.EngineVersion = aws.String("8.0")
+		for _, s := range []string{"0-7991", "7992-15983", "15984-16383"} {
+			in.NodeGroupConfiguration = append(in.NodeGroupConfiguration, types.NodeGroupConfiguration{Slots: &s})
+		}
+	})
+	c := clusterClient(t, g, token, trust(t, d))
+	l := newLoad(t, c, 4, false)
+	l.beyond(t, 2000)
+	g = reshard(t, d, 2, "0003")
+	if got := slots(g); got != "0001 0-7991,15984-16183; 0002 7992-15983,16184-16383" {
+		t.Errorf("two shards %s", got)
+	}
+	l.check(t, c)
+	tidy(t, d)
 }
 
 // TestReshardingSurvivesKills kills the server again and again while slots move: the
@@ -263,7 +307,7 @@ func TestReshardingSurvivesKills(t *testing.T) {
 		kills++
 		must(t, d.Start(t.Context()))
 	}
-	if got := slots(available(t, d, "g")); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
+	if got := slots(reshaped(t, d)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
 		t.Errorf("three shards %s", got)
 	}
 	t.Logf("killed %d times", kills)
@@ -278,7 +322,7 @@ func TestShardFailover(t *testing.T) {
 		g := shardedGroup(t, d, "g", 3, 1, edit)
 		c := clusterClient(t, g, token, config())
 		durable := newLoad(t, c, 4, true)
-		time.Sleep(200 * time.Millisecond) // some writes
+		durable.beyond(t, 200)
 
 		pid := killNode(t, d, "g-0002-001/0001")
 		awaitEvent(t, d, "g", "Failover from primary node g-0002-001 to replica node g-0002-002 completed")
@@ -289,6 +333,7 @@ func TestShardFailover(t *testing.T) {
 		available(t, d, "g")
 
 		plain := newLoad(t, c, 4, false)
+		plain.beyond(t, 100)
 		_, err := d.ElastiCache().TestFailover(t.Context(), &elasticache.TestFailoverInput{ReplicationGroupId: aws.String("g"), NodeGroupId: aws.String("0003")})
 		must(t, err)
 		awaitEvent(t, d, "g", "Failover from primary node g-0003-001 to replica node g-0003-002 completed")
@@ -301,7 +346,7 @@ func TestShardFailover(t *testing.T) {
 			roles = append(roles, id+" "+n.Role)
 		}
 		slices.Sort(roles)
-		want := "g-0001-001 master, g-0001-002 slave, g-0002-001 slave, g-0002-002 master, g-0003-001 slave, g-0003-002 master"
+		want := "g-0001-001 primary, g-0001-002 replica, g-0002-001 replica, g-0002-002 primary, g-0003-001 replica, g-0003-002 primary"
 		if got := strings.Join(roles, ", "); got != want {
 			t.Errorf("roles %s, want %s", got, want)
 		}
