@@ -17,6 +17,7 @@ import (
 	"github.com/larder-cache/larder/internal/cli"
 	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/netns"
 )
 
 func main() {
@@ -25,7 +26,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	os.Exit(cli.Run(ctx, cli.Process{
 		Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Interactive: terminal(os.Stdout),
-		Env: config.OSEnvironment(), Environ: os.Environ(), Exec: syscall.Exec, Run: run, Clock: core.SystemClock{},
+		Env: config.OSEnvironment(), Environ: os.Environ(), Exec: syscall.Exec, Run: run, Enter: netns.Enter, Clock: core.SystemClock{},
 	}, cli.App{
 		Serve: func(ctx context.Context, cfg config.Config, out io.Writer, log *slog.Logger) error {
 			return app.Serve(ctx, cfg, app.IO{Out: out, Log: log, Program: os.Args[0]})

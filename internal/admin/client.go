@@ -110,6 +110,12 @@ func (c *Client) Detach(ctx context.Context, vpc string) error {
 	return c.call(ctx, http.MethodDelete, "attachments/"+url.PathEscape(vpc), nil, &struct{}{})
 }
 
+// Instance asks where an instance is on the host of the server.
+func (c *Client) Instance(ctx context.Context, id string) (Instance, error) {
+	var out Instance
+	return out, c.call(ctx, http.MethodGet, "instances/"+url.PathEscape(id), nil, &out)
+}
+
 // Explain asks whether a client may connect to a cache. Port 0 is the cache's.
 func (c *Client) Explain(ctx context.Context, from, to string, port int) (Explanation, error) {
 	q := url.Values{"from": {from}, "to": {to}}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/network"
@@ -49,6 +50,9 @@ type Verdict struct {
 type Gate struct {
 	Name string `json:"name"`
 	Pass bool   `json:"pass"`
+	// Unchecked: it depends on what the client speaks, which nothing here knows; Text
+	// says what that must be.
+	Unchecked bool `json:"unchecked,omitempty"`
 	// Rules are the ids of the rules that decide; Text is one sentence.
 	Rules []string `json:"rules,omitempty"`
 	Text  string   `json:"text"`
@@ -75,9 +79,9 @@ func (s *Server) explain(r *http.Request) (any, error) {
 
 func explain(r store.Reader, region, account, from, to, port string) (Explanation, error) {
 	out := Explanation{From: from, To: to}
-	peer, err := netip.ParseAddr(from)
+	who, err := findClient(r, from)
 	if err != nil {
-		return out, core.Errorf("ValidationError", "from: %q is not an IP address.", from)
+		return out, err
 	}
 	t, ok := findTarget(r, region, to)
 	if !ok || len(t.clusters) == 0 {
@@ -91,7 +95,7 @@ func explain(r store.Reader, region, account, from, to, port string) (Explanatio
 		}
 	}
 	world, interfaces := topology.World(r)
-	e := explainer{policy: network.Compile(world), region: region, account: account, port: out.Port}
+	e := explainer{policy: network.Compile(world), region: region, account: account, port: out.Port, client: who, auth: t.auth}
 	for _, c := range t.clusters {
 		for _, slot := range c.Spec.Nodes {
 			i, ok := interfaces[c.Region+"/"+c.ID+"/"+slot.ID]
@@ -100,7 +104,7 @@ func explain(r store.Reader, region, account, from, to, port string) (Explanatio
 				continue
 			}
 			out.VPC = networkName(i.VPC)
-			e.locate(topology.Windows(r)[i.VPC], peer)
+			e.locate(topology.Windows(r)[i.VPC], i.VPC)
 			e.groups = groupsAt(r, world, region, i.VPC, e.source)
 			out.Nodes = append(out.Nodes, e.verdict(id, c, i))
 		}
@@ -110,6 +114,32 @@ func explain(r store.Reader, region, account, from, to, port string) (Explanatio
 	}
 	out.Warnings = warnings(r, t.clusters)
 	return out, nil
+}
+
+// client is who wants to connect: an address, or an instance with the address that
+// it has in its VPC.
+type client struct {
+	address  netip.Addr
+	instance *resource.Instance
+}
+
+func findClient(r store.Reader, from string) (client, error) {
+	if strings.HasPrefix(from, "i-") {
+		i, err := instanceNamed(r, from)
+		if err != nil {
+			return client{}, err
+		}
+		address, err := netip.ParseAddr(i.Spec.Address)
+		if err != nil {
+			return client{}, fmt.Errorf("address of %s: %w", i.ID, err)
+		}
+		return client{address, i}, nil
+	}
+	address, err := netip.ParseAddr(from)
+	if err != nil {
+		return client{}, core.Errorf("ValidationError", "from: %q is neither an IP address nor the id of an instance.", from)
+	}
+	return client{address: address}, nil
 }
 
 func findTarget(r store.Reader, region, to string) (target, bool) {
@@ -181,11 +211,22 @@ type explainer struct {
 	port   int
 	// groups are the names of those that the client is in.
 	groups []string
+	client client
+	auth   resource.Auth
 }
 
-// locate finds the address that rules see: one of the VPC stands for itself, any
-// other is a peer as it connects to an endpoint.
-func (e *explainer) locate(w network.Window, from netip.Addr) {
+// locate finds the address that rules of a VPC see: one of the VPC stands for itself,
+// any other is a peer as it connects to an endpoint. An instance is in its own VPC
+// only.
+func (e *explainer) locate(w network.Window, vpc string) {
+	from := e.client.address
+	if i := e.client.instance; i != nil {
+		e.source, e.host = netip.Addr{}, false
+		if i.Spec.VPCID == vpc {
+			e.source = from
+		}
+		return
+	}
 	if w.CIDR.Contains(from) {
 		e.source, e.host = from, from == w.Host
 		return
@@ -200,6 +241,10 @@ func (e explainer) verdict(id string, c *resource.CacheCluster, i network.Interf
 	gate := func(name string, pass bool, rules []string, text string) bool {
 		v.Gates = append(v.Gates, Gate{Name: name, Pass: pass, Rules: rules, Text: text})
 		return pass
+	}
+	if i := e.client.instance; i != nil && i.Spec.Power != resource.PowerRunning {
+		gate("instance", false, nil, i.ID+" does not run: it is "+i.Spec.Power)
+		return v
 	}
 	if !e.source.IsValid() {
 		gate("route", false, nil, "the client has no address in "+networkName(i.VPC))
@@ -237,7 +282,34 @@ func (e explainer) verdict(id string, c *resource.CacheCluster, i network.Interf
 		return v
 	}
 	v.Allowed = gate("port", e.port == c.Spec.Port, nil, fmt.Sprintf("the node listens on port %d", c.Spec.Port))
+	if v.Allowed {
+		v.Gates = append(v.Gates, tlsGate(c.Spec.TLS), authGate(e.auth))
+	}
 	return v
+}
+
+// tlsGate and authGate say what a client has to speak once it is connected. Nothing
+// here knows what it does speak, so they refuse nobody.
+func tlsGate(mode resource.TLSMode) Gate {
+	text := "the client must not use TLS"
+	switch mode {
+	case resource.TLSRequired:
+		text = "the client must use TLS: others are cut off"
+	case resource.TLSPreferred:
+		text = "the client may use TLS or not"
+	}
+	return Gate{Name: "tls", Pass: true, Unchecked: true, Text: text}
+}
+
+func authGate(a resource.Auth) Gate {
+	text := "the client needs no token"
+	switch {
+	case a.Optional():
+		text = "the client may send a valid token with AUTH, or none"
+	case a.Enabled():
+		text = "the client must send a valid token with AUTH: others are told NOAUTH"
+	}
+	return Gate{Name: "auth", Pass: true, Unchecked: true, Text: text}
 }
 
 // ingress is the last gate that rules guard, and the command that would open it.

@@ -47,6 +47,13 @@ func explained(tx *store.Tx) error {
 		Spec:   resource.ReplicationGroupSpec{Members: []string{"g-001", "g-002"}, PrimaryEndpoint: at(21, 6379), ReaderEndpoint: at(22, 6379)},
 		Status: resource.ReplicationGroupStatus{Primary: "g-001"},
 	})
+	for id, i := range map[string]resource.InstanceSpec{
+		"i-app": {Power: resource.PowerRunning, VPCID: "vpc-a", Address: "172.31.0.30", SecurityGroupIDs: []string{"sg-host"}},
+		"i-off": {Power: resource.PowerStopped, VPCID: "vpc-a", Address: "172.31.0.31", SecurityGroupIDs: []string{"sg-host"}},
+		"i-far": {Power: resource.PowerRunning, VPCID: "vpc-b", Address: "172.31.9.9", SecurityGroupIDs: []string{"sg-host"}},
+	} {
+		resource.Instances.Put(tx, region+"/"+id, &resource.Instance{Region: region, ID: id, Spec: i})
+	}
 	return nil
 }
 
@@ -66,15 +73,18 @@ func TestExplain(t *testing.T) {
 		allowed bool
 		open    string
 	}{
-		{"host to a group", "127.0.0.1", "g", 0, "g-001/0001 g-002/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
-		{"host to a primary endpoint", "127.0.0.1", "127.10.0.21:6379", 0, "g-001/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
-		{"host to a reader endpoint", "127.0.0.1", "127.10.0.22", 0, "g-002/0001", "route egress[sgr-out] ingress[sgr-host] port", true, ""},
-		{"an address in the range", "172.31.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port", true, ""},
-		{"the same, as it connects", "127.10.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port", true, ""},
+		{"host to a group", "127.0.0.1", "g", 0, "g-001/0001 g-002/0001", "route egress[sgr-out] ingress[sgr-host] port tls auth", true, ""},
+		{"host to a primary endpoint", "127.0.0.1", "127.10.0.21:6379", 0, "g-001/0001", "route egress[sgr-out] ingress[sgr-host] port tls auth", true, ""},
+		{"host to a reader endpoint", "127.0.0.1", "127.10.0.22", 0, "g-002/0001", "route egress[sgr-out] ingress[sgr-host] port tls auth", true, ""},
+		{"an address in the range", "172.31.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port tls auth", true, ""},
+		{"the same, as it connects", "127.10.9.9", "g-002", 0, "g-002/0001", "route egress ingress[sgr-range] port tls auth", true, ""},
 		{"an address beside it", "172.31.8.9", "g-002", 0, "g-002/0001", "route egress ingress", false,
 			"aws ec2 authorize-security-group-ingress --region us-east-1 --group-id sg-cache --ip-permissions IpProtocol=tcp,FromPort=6379,ToPort=6379,IpRanges='[{CidrIp=172.31.8.9/32}]'"},
 		{"not let out", "127.0.0.1", "m", 0, "m/0001", "route egress", false,
 			"aws ec2 authorize-security-group-egress --region us-east-1 --group-id sg-host --ip-permissions IpProtocol=tcp,FromPort=11211,ToPort=11211,IpRanges='[{CidrIp=172.31.0.13/32}]'"},
+		{"an instance in the group", "i-app", "g-001", 0, "g-001/0001", "route egress[sgr-out] ingress[sgr-host] port tls auth", true, ""},
+		{"an instance that does not run", "i-off", "g-001", 0, "g-001/0001", "instance", false, ""},
+		{"an instance of another VPC", "i-far", "g-001", 0, "g-001/0001", "route", false, ""},
 		{"another VPC", "127.12.0.9", "g-001", 0, "g-001/0001", "route", false, ""},
 		{"a port where nothing listens", "172.31.9.9", "127.10.0.13", 11212, "m/0001", "route egress ingress", false,
 			"aws ec2 authorize-security-group-ingress --region us-east-1 --group-id sg-default --ip-permissions IpProtocol=tcp,FromPort=11212,ToPort=11212,IpRanges='[{CidrIp=172.31.9.9/32}]'"},
@@ -123,6 +133,7 @@ func TestExplain(t *testing.T) {
 		status         int
 	}{
 		{"somewhere", "g", "ValidationError", http.StatusBadRequest},
+		{"i-none", "g", "InvalidInstanceID.NotFound", http.StatusNotFound},
 		{"127.0.0.1", "nothing", "NotFound", http.StatusNotFound},
 	} {
 		_, err := c.Explain(t.Context(), tc.from, tc.to, 0)
@@ -167,5 +178,26 @@ func TestExplainClassic(t *testing.T) {
 	}
 	if _, err := d.client(t).Attach(t.Context(), network, nil); err == nil {
 		t.Error("the host was attached to EC2-Classic")
+	}
+}
+
+func TestExplainTellsWhatToSpeak(t *testing.T) {
+	t.Parallel()
+	none, token := resource.Credential{None: true}, resource.Credential{}
+	for name, tc := range map[string]struct {
+		gate Gate
+		says string
+	}{
+		"no TLS":         {tlsGate(resource.TLSOff), "must not use TLS"},
+		"TLS or not":     {tlsGate(resource.TLSPreferred), "may use TLS or not"},
+		"TLS":            {tlsGate(resource.TLSRequired), "must use TLS"},
+		"no token":       {authGate(resource.Auth{}), "needs no token"},
+		"token or none":  {authGate(resource.Auth{Credentials: []resource.Credential{none, token}}), "or none"},
+		"token":          {authGate(resource.Auth{Credentials: []resource.Credential{token}}), "must send a valid token"},
+		"one of a token": {authGate(resource.Auth{Credentials: []resource.Credential{token, token}}), "must send a valid token"},
+	} {
+		if !tc.gate.Unchecked || !tc.gate.Pass || !strings.Contains(tc.gate.Text, tc.says) {
+			t.Errorf("%s: %+v", name, tc.gate)
+		}
 	}
 }

@@ -22,6 +22,9 @@ type Live interface {
 	Replication(ctx context.Context, node string) (runtime.Replication, error)
 	// Listening says whether clients reach an endpoint, by its id in the runtime.
 	Listening(endpoint string) runtime.Listening
+	// InstanceSpace gives the paths of an instance's network namespace and of its
+	// resolv.conf; both are empty where instances have none.
+	InstanceSpace(instance string) (namespace, resolver string)
 }
 
 // Config is what a Server needs. All fields but Troubles are required.
@@ -66,6 +69,7 @@ func (s *Server) Handlers() map[string]http.Handler {
 		"GET " + prefix + "publications":         s.answering(s.listPublications),
 		"POST " + prefix + "publications":        s.answering(s.publish),
 		"DELETE " + prefix + "publications/{id}": s.answering(s.unpublish),
+		"GET " + prefix + "instances/{id}":       s.answering(s.findInstance),
 		"GET " + prefix + "explain":              s.answering(s.explain),
 		"PUT " + prefix + "attachments/{vpc}":    s.answering(s.attach),
 		"DELETE " + prefix + "attachments/{vpc}": s.answering(s.detach),
@@ -111,6 +115,7 @@ func (s *Server) status(r *http.Request) (any, error) {
 	}
 	err := s.cfg.Store.View(r.Context(), func(rd store.Reader) error {
 		out.Caches, out.Attachments, out.Publications = s.overview(rd), attachments(rd), s.publications(rd)
+		out.Instances = s.instances(rd)
 		return nil
 	})
 	if err != nil {

@@ -24,6 +24,8 @@ type Status struct {
 	Attachments []Attachment `json:"attachments"`
 	// Publications are the ways in from outside.
 	Publications []Publication `json:"publications"`
+	// Instances are those that have not ended.
+	Instances []Instance `json:"instances"`
 	// Caches are sorted by region and id.
 	Caches []Cache `json:"caches"`
 }

@@ -48,7 +48,10 @@ type Process struct {
 	// Exec replaces the process by a program.
 	Exec func(name string, argv, environ []string) error
 	// Run runs a program to its end; its error says what the program said.
-	Run   func(ctx context.Context, name string, args ...string) error
+	Run func(ctx context.Context, name string, args ...string) error
+	// Enter puts the goroutine into a network namespace, with a resolv.conf of its own
+	// unless resolver is empty, for an Exec that follows.
+	Enter func(namespace, resolver string) error
 	Clock core.Clock
 }
 
@@ -93,7 +96,7 @@ func newRoot(p Process, app App) *cobra.Command {
 	})
 	root.AddCommand(
 		newServe(p, app), newDown(p, app), newRelay(p, app),
-		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newAttach(p), newDetach(p), newPublish(p), newUnpublish(p), newDNS(p), newKeys(p), newCA(p), newVersion(p),
+		newEnv(p), newAWS(p), newStatus(p), newExplain(p), newExec(p), newAttach(p), newDetach(p), newPublish(p), newUnpublish(p), newDNS(p), newKeys(p), newCA(p), newVersion(p),
 	)
 	return root
 }

@@ -44,7 +44,7 @@ func newExplain(p Process) *cobra.Command {
 		},
 	}
 	t.addTo(cmd.Flags())
-	cmd.Flags().StringVar(&from, "from", "127.0.0.1", "`address` of the client: of the VPC, or as it connects; 127.0.0.1 is the host")
+	cmd.Flags().StringVar(&from, "from", "127.0.0.1", "`client`: an instance's id, or an address, of the VPC or as it connects; 127.0.0.1 is the host")
 	cmd.Flags().StringVar(&to, "to", "", "`id` of a replication group or cache cluster, or an endpoint")
 	cmd.Flags().IntVar(&port, "port", 0, "`port` that the client tries (default: the cache's)")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`text|json`")
@@ -72,6 +72,9 @@ func writeExplanation(w io.Writer, e admin.Explanation) error {
 			mark := "refused"
 			if g.Pass {
 				mark = "passed"
+			}
+			if g.Unchecked {
+				mark = "told"
 			}
 			_, _ = fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("  %-8s %-8s %s  %s", g.Name, mark, g.Text, strings.Join(g.Rules, " ")), " "))
 		}

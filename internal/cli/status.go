@@ -105,10 +105,25 @@ func writeTable(w io.Writer, s admin.Status) error {
 	for _, t := range s.Troubles {
 		_, _ = fmt.Fprintf(w, "%s: %s\n", t.At.Format(time.RFC3339), t.Text)
 	}
+	for _, i := range s.Instances {
+		_, _ = fmt.Fprintln(w, instanceText(i))
+	}
 	for _, c := range s.Caches {
 		writeCache(w, c)
 	}
 	return nil // w is a buffer
+}
+
+// instanceText says what an instance is, and how a program on this host becomes it.
+func instanceText(i admin.Instance) string {
+	text := fmt.Sprintf("instance %s  %s  %s  %s in %s", i.ID, i.Region, i.State, i.Address, i.VPC)
+	switch {
+	case i.Namespace != "":
+		return text + "  larder exec " + i.ID
+	case i.Source != "":
+		return text + "  bind " + i.Source
+	}
+	return text
 }
 
 func writeCache(w io.Writer, c admin.Cache) {

@@ -21,6 +21,9 @@ import (
 const fromMain = "NETNS_TEST_FROM_MAIN"
 
 func TestMain(m *testing.M) {
+	if where := os.Getenv(enterVariable); where != "" {
+		enterAndRun(where)
+	}
 	path := os.Getenv(fromMain)
 	if path == "" {
 		os.Exit(m.Run())

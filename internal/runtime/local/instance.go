@@ -2,6 +2,21 @@ package local
 
 import "github.com/larder-cache/larder/internal/runtime"
 
+// Spaces is a fabric in which each instance is a network namespace.
+type Spaces interface {
+	// InstanceSpace gives the paths of an instance's namespace and of its resolv.conf,
+	// by the id of runtime.Instance; whether they exist now is another matter.
+	InstanceSpace(instance string) (namespace, resolver string)
+}
+
+// InstanceSpace is that of the fabric; both paths are empty if it has none.
+func (r *Runtime) InstanceSpace(instance string) (namespace, resolver string) {
+	if spaces, ok := r.cfg.Fabric.(Spaces); ok {
+		return spaces.InstanceSpace(instance)
+	}
+	return "", ""
+}
+
 // tell reports the instances of a network that is in force. They are in documents
 // until their end is reported, so none ends without one.
 func (n *network) tell(instances []runtime.Instance, failed map[string]error) {
