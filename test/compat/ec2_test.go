@@ -79,3 +79,50 @@ func TestEC2CLI(t *testing.T) {
 	awsCLI(t, nil, "ec2", "delete-subnet", "--subnet-id", subnet)
 	awsCLI(t, nil, "ec2", "delete-vpc", "--vpc-id", vpc)
 }
+
+// TestInstancesCLI launches an instance, takes it through its states, and changes it
+// on the way.
+func TestInstancesCLI(t *testing.T) {
+	t.Parallel()
+	need(t, "aws")
+	ask := func(args ...string) string {
+		t.Helper()
+		var answer any
+		awsCLI(t, &answer, append([]string{"ec2"}, args...)...)
+		return fmt.Sprint(answer)
+	}
+	image := ask("describe-images", "--owners", "larder", "--query", "Images[0].ImageId")
+	group := ask("create-security-group", "--group-name", "cli-instances", "--description", "cli", "--query", "GroupId")
+	id := ask("run-instances", "--image-id", image, "--instance-type", "t3.micro", "--security-groups", "cli-instances",
+		"--tag-specifications", "ResourceType=instance,Tags=[{Key=Name,Value=cli}]", "--query", "Instances[0].InstanceId")
+	awsCLI(t, nil, "ec2", "wait", "instance-running", "--instance-ids", id)
+	awsCLI(t, nil, "ec2", "wait", "instance-status-ok", "--instance-ids", id)
+	state := "Reservations[].Instances[].[InstanceType,State.Name,SecurityGroups[0].GroupName]"
+	if got := ask("describe-instances", "--filters", "Name=tag:Name,Values=cli", "--query", state); got != "[[t3.micro running cli-instances]]" {
+		t.Errorf("running: %s", got)
+	}
+	_, err := deployment.AWS(t.Context(), "ec2", "delete-security-group", "--group-id", group)
+	if err == nil || !strings.Contains(err.Error(), "DependencyViolation") {
+		t.Errorf("deleting the group of an instance: %v", err)
+	}
+	if got := ask("stop-instances", "--instance-ids", id, "--query", "StoppingInstances[0].PreviousState.Name"); got != "running" {
+		t.Errorf("stopped from %s", got)
+	}
+	awsCLI(t, nil, "ec2", "wait", "instance-stopped", "--instance-ids", id)
+	awsCLI(t, nil, "ec2", "modify-instance-attribute", "--instance-id", id, "--instance-type", "Value=t4g.small")
+	awsCLI(t, nil, "ec2", "modify-instance-attribute", "--instance-id", id, "--disable-api-termination")
+	awsCLI(t, nil, "ec2", "start-instances", "--instance-ids", id)
+	awsCLI(t, nil, "ec2", "reboot-instances", "--instance-ids", id)
+	_, err = deployment.AWS(t.Context(), "ec2", "terminate-instances", "--instance-ids", id)
+	if err == nil || !strings.Contains(err.Error(), "disableApiTermination") {
+		t.Errorf("terminating a protected instance: %v", err)
+	}
+	awsCLI(t, nil, "ec2", "modify-instance-attribute", "--instance-id", id, "--no-disable-api-termination")
+	awsCLI(t, nil, "ec2", "terminate-instances", "--instance-ids", id)
+	awsCLI(t, nil, "ec2", "wait", "instance-terminated", "--instance-ids", id)
+	ended := ask("describe-instances", "--instance-ids", id, "--query", "Reservations[].Instances[].[InstanceType,State.Name,StateReason.Code]")
+	if ended != "[[t4g.small terminated Client.UserInitiatedShutdown]]" {
+		t.Errorf("terminated: %s", ended)
+	}
+	awsCLI(t, nil, "ec2", "delete-security-group", "--group-id", group)
+}

@@ -89,6 +89,21 @@ assert ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc["Vpc
 ec2.modify_vpc_attribute(VpcId=vpc["VpcId"], EnableDnsHostnames={"Value": True})
 assert ec2.describe_vpc_attribute(VpcId=vpc["VpcId"], Attribute="enableDnsHostnames")["EnableDnsHostnames"]["Value"]
 
+image = ec2.describe_images(Filters=[{"Name": "name", "Values": ["larder-host"]}])["Images"][0]["ImageId"]
+refused("InvalidAMIID.NotFound", ec2.run_instances, ImageId="ami-0", MinCount=1, MaxCount=1)
+refused("UnsupportedOperation", ec2.run_instances, ImageId=image, MinCount=1, MaxCount=1, UserData="#!/bin/sh")
+run = ec2.run_instances(
+    ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1,
+    NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": subnet["SubnetId"], "Groups": [group], "PrivateIpAddress": "10.40.7.77"}],
+)
+one = [run["Instances"][0]["InstanceId"]]
+ec2.get_waiter("instance_running").wait(InstanceIds=one)
+found = [i for page in ec2.get_paginator("describe_instances").paginate(InstanceIds=one) for r in page["Reservations"] for i in r["Instances"]]
+assert found[0]["PrivateIpAddress"] == "10.40.7.77" and found[0]["NetworkInterfaces"][0]["Groups"][0]["GroupId"] == group, found
+refused("DependencyViolation", ec2.delete_subnet, SubnetId=subnet["SubnetId"])
+ec2.terminate_instances(InstanceIds=one)
+ec2.get_waiter("instance_terminated").wait(InstanceIds=one)
+
 assert ec2.delete_security_group(GroupId=group).get("GroupId", group) == group
 refused("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[group])
 ec2.delete_subnet(SubnetId=subnet["SubnetId"])

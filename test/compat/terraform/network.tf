@@ -140,6 +140,18 @@ data "aws_security_group" "default" {
   depends_on = [aws_default_security_group.default]
 }
 
+data "aws_ami" "host" {
+  owners = ["larder"]
+}
+
+resource "aws_instance" "app" {
+  ami                    = data.aws_ami.host.id
+  instance_type          = "t3.micro"
+  subnet_id              = aws_subnet.zone[1].id
+  vpc_security_group_ids = [aws_security_group.app.id]
+  tags                   = { Name = "terraform-app" }
+}
+
 resource "aws_elasticache_subnet_group" "cache" {
   name       = "terraform-network"
   subnet_ids = aws_subnet.zone[*].id
