@@ -43,9 +43,9 @@ func (e engines) Replication(ctx context.Context, node string) (runtime.Replicat
 func (e engines) Listening(string) runtime.Listening { return runtime.Listening{Open: true} }
 
 // InstanceSpace says that the instance with the number 9 has a namespace.
-func (e engines) InstanceSpace(instance string) (namespace, resolver string) {
-	if strings.HasSuffix(instance, "9") {
-		return "/run/netns/" + path.Base(instance), "/etc/netns/resolv.conf"
+func (e engines) InstanceSpace(i runtime.Instance) (namespace, resolver string) {
+	if strings.HasSuffix(i.ID, "9") {
+		return "/run/netns/" + path.Base(i.ID), "/etc/netns/resolv.conf"
 	}
 	return "", ""
 }

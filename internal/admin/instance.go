@@ -6,6 +6,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/store"
 )
 
@@ -42,7 +43,7 @@ func (s *Server) instances(r store.Reader) []Instance {
 
 func (s *Server) wireInstance(r store.Reader, i *resource.Instance) Instance {
 	out := Instance{Region: i.Region, ID: i.ID, State: i.Spec.Power, Reached: i.Reached(), VPC: i.Spec.VPCID, Address: i.Spec.Address}
-	if out.Namespace, out.Resolver = s.cfg.Live.InstanceSpace(i.Key()); out.Namespace != "" {
+	if out.Namespace, out.Resolver = s.cfg.Live.InstanceSpace(runtime.Instance{ID: i.Key(), Boots: i.Spec.Boots}); out.Namespace != "" {
 		return out
 	}
 	if vpc, ok := resource.VPCs.Get(r, i.Region+"/"+i.Spec.VPCID); ok {

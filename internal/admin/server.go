@@ -24,7 +24,7 @@ type Live interface {
 	Listening(endpoint string) runtime.Listening
 	// InstanceSpace gives the paths of an instance's network namespace and of its
 	// resolv.conf; both are empty where instances have none.
-	InstanceSpace(instance string) (namespace, resolver string)
+	InstanceSpace(i runtime.Instance) (namespace, resolver string)
 }
 
 // Config is what a Server needs. All fields but Troubles are required.

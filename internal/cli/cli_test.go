@@ -71,7 +71,7 @@ func (noEngines) Replication(context.Context, string) (runtime.Replication, erro
 
 func (noEngines) Listening(string) runtime.Listening { return runtime.Listening{Open: true} }
 
-func (noEngines) InstanceSpace(string) (namespace, resolver string) { return "", "" }
+func (noEngines) InstanceSpace(runtime.Instance) (namespace, resolver string) { return "", "" }
 
 // serve runs the admin API on a data directory, as a server would leave it.
 func serve(t *testing.T) (dataDir, url string) {

@@ -4,15 +4,15 @@ import "github.com/larder-cache/larder/internal/runtime"
 
 // Spaces is a fabric in which each instance is a network namespace.
 type Spaces interface {
-	// InstanceSpace gives the paths of an instance's namespace and of its resolv.conf,
-	// by the id of runtime.Instance; whether they exist now is another matter.
-	InstanceSpace(instance string) (namespace, resolver string)
+	// InstanceSpace gives the paths of an instance's namespace and of its resolv.conf, of
+	// which only ID and Boots are asked; whether they exist now is another matter.
+	InstanceSpace(i runtime.Instance) (namespace, resolver string)
 }
 
 // InstanceSpace is that of the fabric; both paths are empty if it has none.
-func (r *Runtime) InstanceSpace(instance string) (namespace, resolver string) {
+func (r *Runtime) InstanceSpace(i runtime.Instance) (namespace, resolver string) {
 	if spaces, ok := r.cfg.Fabric.(Spaces); ok {
-		return spaces.InstanceSpace(instance)
+		return spaces.InstanceSpace(i)
 	}
 	return "", ""
 }

@@ -121,6 +121,11 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 // Namespace implements local.Fabric.
 func (f *Fabric) Namespace(network string) string { return f.links.Namespace(network) }
 
+// InstanceSpace implements local.Spaces.
+func (f *Fabric) InstanceSpace(i runtime.Instance) (namespace, resolver string) {
+	return f.InstanceNamespace(i), f.links.ResolverFile(instanceName(i))
+}
+
 // InstanceNamespace is the path of the namespace of an instance that runs.
 func (f *Fabric) InstanceNamespace(i runtime.Instance) string {
 	return f.links.InstanceNamespace(instanceName(i))
