@@ -217,3 +217,33 @@ func TestGarbage(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkAsk is one question and its answer over UDP, the client included.
+func BenchmarkAsk(b *testing.B) {
+	s := NewServer(core.SystemClock{}, slog.New(slog.DiscardHandler))
+	defer s.Close()
+	p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	f, err := p.(*net.UDPConn).File()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if err := s.Apply([]View{{oneName("10.0.0.1"), map[string]int{"udp": int(f.Fd())}}}); err != nil {
+		b.Fatal(err)
+	}
+	conn, err := dns.Dial("udp", p.LocalAddr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	c := dns.Client{Timeout: 5 * time.Second}
+	for b.Loop() {
+		if _, _, err := c.ExchangeWithConn(new(dns.Msg).SetQuestion("a.d.test.", dns.TypeA), conn); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -31,8 +31,9 @@ func Names(r store.Reader) map[string]netip.Addr {
 	}
 	for _, g := range resource.ReplicationGroups.List(r, "") {
 		if !g.Spec.Deleting {
-			add(g.Spec.PrimaryEndpoint)
-			add(g.Spec.ReaderEndpoint)
+			for _, e := range g.Spec.Endpoints() {
+				add(e)
+			}
 		}
 	}
 	return all
