@@ -104,6 +104,7 @@ func TestHostsFile(t *testing.T) {
 func TestEphemeralNames(t *testing.T) {
 	t.Parallel()
 	d := harness.In(t, harness.Options{Args: []string{"--ephemeral"}})
+	newNetworks(t, d).cluster("c", "")
 	path := filepath.Join(t.TempDir(), "hosts")
 	must(t, os.WriteFile(path, nil, 0o644))
 	_, err := d.Larder(t.Context(), "dns", "install", "--via", "hosts", "--hosts-file", path)
