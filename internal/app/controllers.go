@@ -15,6 +15,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/publication"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
 	"github.com/larder-cache/larder/internal/controller/resharding"
+	"github.com/larder-cache/larder/internal/controller/serviceupdate"
 	"github.com/larder-cache/larder/internal/reconcile"
 )
 
@@ -27,6 +28,7 @@ import (
 //	replication-group  the same, replication-groups, offsets        the same, replication-groups(status)
 //	resharding         the same, memory in use                      replication-groups(shards), cache-clusters(deleting), events
 //	maintenance        cache-clusters replication-groups            the same (what is pending becomes wanted), events
+//	service-update     cache-clusters nodes                         service-updates update-actions events
 //	certificate        cache-clusters replication-groups            certificates
 //	attachment         vpcs                                         attachments addresses
 //	publication        cache-clusters replication-groups            publications addresses
@@ -41,6 +43,7 @@ func (s *server) controllers() []reconcile.Controller {
 		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		resharding.New(resharding.Config{Store: s.store, Mover: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		maintenance.New(maintenance.Config{Store: s.store, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		serviceupdate.New(serviceupdate.Config{Store: s.store, Engines: engines, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
 		publication.New(publication.Config{Store: s.store}),

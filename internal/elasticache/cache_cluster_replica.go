@@ -93,7 +93,7 @@ func joinSpec(spec resource.CacheClusterSpec) resource.CacheClusterSpec {
 	spec.Nodes = nil
 	spec.Reboot = nil
 	spec.Change = ""
-	spec.Pending = resource.Pending{}
+	spec.Pending, spec.Program = resource.Pending{}, ""
 	return spec
 }
 

@@ -134,6 +134,18 @@ func errMemcachedNodeType() *core.Error {
 		"Create a cluster of the cache node type that is wanted.")
 }
 
+func errServiceUpdateNotFound(name string) *core.Error {
+	return core.Errorf("ServiceUpdateNotFoundFault", "Service update %s not found.", name).WithStatus(http.StatusNotFound)
+}
+
+func errNoUpdateAction(update, id string) *core.Error {
+	return errInvalidValue("There is no action of service update %s for %s.", update, id)
+}
+
+func errUpdateState(update, status string) *core.Error {
+	return errInvalidValue("The action of service update %s is %s.", update, status)
+}
+
 func errEngineChange(from, to string) *core.Error {
 	return errInvalidCombination("The engine cannot be changed from %s to %s.", from, to)
 }

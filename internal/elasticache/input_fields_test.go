@@ -112,6 +112,27 @@ func TestEveryInputFieldIsServedOrRefused(t *testing.T) {
 			served: "ReplicationGroupId NewReplicaCount ReplicaConfiguration ReplicasToRemove ApplyImmediately",
 		},
 		{
+			name:   "DescribeServiceUpdates",
+			base:   func() any { return &wire.DescribeServiceUpdatesMessage{} },
+			served: "ServiceUpdateName ServiceUpdateStatus MaxRecords Marker",
+		},
+		{
+			name: "DescribeUpdateActions",
+			base: func() any { return &wire.DescribeUpdateActionsMessage{} },
+			served: "ServiceUpdateName ReplicationGroupIds CacheClusterIds Engine ServiceUpdateStatus ServiceUpdateTimeRange " +
+				"UpdateActionStatus ShowNodeLevelUpdateStatus MaxRecords Marker",
+		},
+		{
+			name:   "BatchApplyUpdateAction",
+			base:   func() any { return &wire.BatchApplyUpdateActionMessage{} },
+			served: "ReplicationGroupIds CacheClusterIds ServiceUpdateName",
+		},
+		{
+			name:   "BatchStopUpdateAction",
+			base:   func() any { return &wire.BatchStopUpdateActionMessage{} },
+			served: "ReplicationGroupIds CacheClusterIds ServiceUpdateName",
+		},
+		{
 			name:   "TestFailover",
 			base:   func() any { return &wire.TestFailoverMessage{} },
 			served: "ReplicationGroupId NodeGroupId",

@@ -52,6 +52,9 @@ type CacheClusterSpec struct {
 	// MaintenanceWindow is "ddd:hh:mm-ddd:hh:mm", SnapshotWindow "hh:mm-hh:mm".
 	MaintenanceWindow, SnapshotWindow string
 	AutoMinorVersionUpgrade           bool
+	// Program is the lowest version of the program that nodes shall run; empty for
+	// whichever they were started with.
+	Program string
 	// Pending waits for the maintenance window, for a cluster of its own. What
 	// waits for a member's is the group's.
 	Pending Pending

@@ -17,6 +17,8 @@ var (
 	SubnetGroups        = store.NewTable[SubnetGroup]("subnet-groups")
 	CacheSecurityGroups = store.NewTable[CacheSecurityGroup]("cache-security-groups")
 	Events              = store.NewTable[Event]("events")
+	ServiceUpdates      = store.NewTable[ServiceUpdate]("service-updates")
+	UpdateActions       = store.NewTable[UpdateAction]("update-actions")
 	AccessKeys          = store.NewTable[AccessKey]("access-keys")
 	Publications        = store.NewTable[Publication]("publications")
 	HostResolvers       = store.NewTable[HostResolver]("host-resolvers")

@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -89,4 +94,63 @@ func TestGroupOfCluster(t *testing.T) {
 		t.Errorf("%s has %q, %v", aws.ToString(g.Engine), v, err)
 	}
 	tidy(t, d)
+}
+
+// TestServiceUpdate installs a newer Valkey under a group that runs: that is a
+// service update, which replaces its processes and loses nothing.
+func TestServiceUpdate(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	program, err := exec.LookPath("valkey-server")
+	if err != nil {
+		t.Skip("needs valkey-server")
+	}
+	dir := t.TempDir()
+	old := filepath.Join(dir, "valkey-server")
+	script := "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'Valkey server v=8.0.0 sha=0 bits=64'; exit; fi\nexec " + program + " \"$@\"\n"
+	must(t, os.WriteFile(old, []byte(script), 0o700))
+	d := harness.In(t, harness.Options{Args: []string{"--engine-dirs", dir}})
+	api := d.ElastiCache()
+	g := group(t, d, "g", 2, func(in *elasticache.CreateReplicationGroupInput) { in.EngineVersion = aws.String("8.0") })
+	c := client(t, primaryAddr(g), "", nil)
+	must(t, c.Set(ctx, "k", "v", 0).Err())
+	if got := node(t, d, "g-001/0001").BinaryVersion; got != "8.0.0" {
+		t.Fatalf("the node runs %s", got)
+	}
+	d.Stop()
+	must(t, os.Remove(old))
+	must(t, d.Start(ctx))
+	api = d.ElastiCache()
+
+	var name string
+	status := func(want string) func(ctx context.Context) error {
+		return func(ctx context.Context) error {
+			out, err := api.DescribeUpdateActions(ctx, &elasticache.DescribeUpdateActionsInput{ReplicationGroupIds: []string{"g"}})
+			if err != nil {
+				return err
+			}
+			if len(out.UpdateActions) != 1 || string(out.UpdateActions[0].UpdateActionStatus) != want {
+				return fmt.Errorf("actions %+v", out.UpdateActions)
+			}
+			name = *out.UpdateActions[0].ServiceUpdateName
+			return nil
+		}
+	}
+	harness.Eventually(t, "the update is offered", status("not-applied"))
+	awaitEvent(t, d, "g-001", "Service update is available for cache node 0001.")
+	out, err := api.BatchApplyUpdateAction(ctx, &elasticache.BatchApplyUpdateActionInput{ServiceUpdateName: &name, ReplicationGroupIds: []string{"g"}})
+	must(t, err)
+	if len(out.ProcessedUpdateActions) != 1 {
+		t.Fatalf("refused: %+v", out.UnprocessedUpdateActions[0])
+	}
+	harness.Eventually(t, "the update is complete", status("complete"))
+	g = available(t, d, "g")
+	for _, id := range g.MemberClusters {
+		if got := node(t, d, id+"/0001").BinaryVersion; got == "8.0.0" {
+			t.Errorf("%s still runs %s", id, got)
+		}
+	}
+	if v, err := client(t, primaryAddr(g), "", nil).Get(ctx, "k").Result(); v != "v" || err != nil {
+		t.Errorf("k is %q, %v", v, err)
+	}
 }

@@ -4,6 +4,7 @@
 package controllertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,10 +48,12 @@ type Runtime struct {
 	engines  map[string]*Engine
 	failures map[string]string
 	silent   map[string]bool
-	applied  int
-	delayed  bool
-	enforced int64
-	reports  chan []runtime.Report
+	// installed are the versions of other programs than usual, by engine.
+	installed map[string]string
+	applied   int
+	delayed   bool
+	enforced  int64
+	reports   chan []runtime.Report
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -59,7 +62,7 @@ var _ runtime.Runtime = (*Runtime)(nil)
 func NewRuntime(clock core.Clock, auto bool) *Runtime {
 	return &Runtime{
 		Auto: auto, Clock: clock,
-		engines: map[string]*Engine{}, failures: map[string]string{}, silent: map[string]bool{},
+		engines: map[string]*Engine{}, failures: map[string]string{}, silent: map[string]bool{}, installed: map[string]string{},
 		reports: make(chan []runtime.Report, 1),
 	}
 }
@@ -198,6 +201,14 @@ func (r *Runtime) FailStart(node, message string) {
 	}
 }
 
+// Install makes a version of an engine's program the one that the next processes
+// run.
+func (r *Runtime) Install(engine, version string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.installed[engine] = version
+}
+
 // Silence lets a node not answer when asked about its replication.
 func (r *Runtime) Silence(node string, silent bool) {
 	r.mu.Lock()
@@ -301,6 +312,7 @@ func (r *Runtime) start(want runtime.Node, old *Engine) bool {
 		return true
 	}
 	e := &Engine{Node: want, Phase: "running", Started: r.Clock.Now(), Binary: Engines{}.Program(want.Engine, want.Version)}
+	e.Binary.Version = cmp.Or(r.installed[want.Engine], e.Binary.Version)
 	r.engines[want.ID] = e
 	r.converge(e, want)
 	r.report(want.ID)

@@ -20,9 +20,11 @@ type Want struct {
 	Engine, Version string
 	// InPlace: the program that runs serves that version too, so that no new
 	// process is needed for it.
-	InPlace  bool
-	Endpoint resource.Endpoint
-	TLS      resource.TLSMode
+	InPlace bool
+	// Superseded: a newer program than the one that runs is asked for and there.
+	Superseded bool
+	Endpoint   resource.Endpoint
+	TLS        resource.TLSMode
 	// ReplicaOf is the key of the node to replicate from, if any.
 	ReplicaOf string
 	// Cluster is the node's place in a group in cluster mode, nil elsewhere.
@@ -72,10 +74,10 @@ func Next(n *resource.Node, w Want, restart bool) resource.NodeSpec {
 	return s
 }
 
-// Outdated reports whether a node needs a new process for the version that is
-// wanted. Nobody starts one without seeing to the data first.
+// Outdated reports whether a node needs a new process for the version or the program
+// that is wanted. Nobody starts one without seeing to the data first.
 func Outdated(n *resource.Node, w Want) bool {
-	return !w.InPlace && (n.Spec.Engine != w.Engine || n.Spec.Version != w.Version)
+	return w.Superseded || !w.InPlace && (n.Spec.Engine != w.Engine || n.Spec.Version != w.Version)
 }
 
 // apply sets what a running process can take over.

@@ -1,14 +1,19 @@
 package replicationgroup_test
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/controller/controllertest"
+	"github.com/larder-cache/larder/internal/controller/replicationgroup"
 	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
+	"github.com/larder-cache/larder/internal/store"
 )
 
 // upgrade is a change of the version that does not wait.
@@ -147,4 +152,59 @@ func TestUpgradeWithLosses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A newer program of the same version is rolled out in the same way, and only
+// where it is really there.
+func TestServiceUpdate(t *testing.T) {
+	t.Parallel()
+	for program, processes := range map[string]int{"7.2.0": 2, "9.0.0": 2, "7.1.0": 1, "7.0.9": 1} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			l := newGroup(t, 2, nil)
+			for range 7 {
+				l.Runtime.Write(primary)
+			}
+			l.Runtime.Install("redis", "7.2.0")
+			l.Controllers[0] = withPrograms(l, map[string]string{"redis": "7.2.0"})
+			l.Update(t, func(tx *store.Tx) {
+				g, _ := resource.ReplicationGroups.Get(tx, groupKey)
+				var members []*resource.CacheCluster
+				for _, id := range g.Spec.Members {
+					c, _ := resource.CacheClusters.Get(tx, controllertest.Region+"/"+id)
+					members = append(members, c)
+				}
+				g.Update(members, program)
+				resource.ReplicationGroups.Put(tx, groupKey, g)
+				for _, c := range members {
+					resource.CacheClusters.Put(tx, controllertest.Region+"/"+c.ID, c)
+				}
+			})
+			settleSlowly(t, l)
+			wantVersion(t, l, "redis", "7.1.0", processes, processes)
+			for _, key := range []string{node1, node2} {
+				if e := l.Runtime.Engine(key); e.Data != 7 || (e.Binary.Version == "7.2.0") != (processes == 2) {
+					t.Errorf("%s runs %s and holds %d of 7 writes", key, e.Binary.Version, e.Data)
+				}
+			}
+		})
+	}
+}
+
+// newerEngines have other programs than usual, by engine.
+type newerEngines struct {
+	controllertest.Engines
+	versions map[string]string
+}
+
+func (e newerEngines) Program(engine, version string) catalog.Binary {
+	b := e.Engines.Program(engine, version)
+	b.Version = cmp.Or(e.versions[engine], b.Version)
+	return b
+}
+
+func withPrograms(l *controllertest.Loop, versions map[string]string) reconcile.Controller {
+	return replicationgroup.New(replicationgroup.Config{
+		Store: l.Store, Engines: newerEngines{versions: versions}, Prober: l.Runtime, Clock: l.Clock, NewUID: controllertest.UIDs(), Log: l.Log,
+	})
 }

@@ -97,7 +97,9 @@ func (c *Cluster) Want(slot resource.NodeSlot, auth resource.NodeAuth, tls resou
 		w.TLS = n.Spec.TLS
 	}
 	w.InPlace = n.Status.Binary != "" && n.Status.Binary == c.Program.Path && n.Status.BinaryVersion == c.Program.Version
+	w.Superseded = c.superseded(n)
 	if c.Problem != "" {
+		w.Superseded = false
 		w.Engine, w.Version = n.Spec.Engine, n.Spec.Version
 		w.Directives = nodespec.Directives{Live: n.Spec.Settings, Start: n.Spec.StartSettings}
 	}

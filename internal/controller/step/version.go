@@ -3,6 +3,7 @@ package step
 import (
 	"fmt"
 
+	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/controller/nodespec"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -13,6 +14,14 @@ import (
 func (c *Cluster) Outdated(slot resource.NodeSlot) bool {
 	n := c.Nodes[slot.ID]
 	return n != nil && nodespec.Outdated(n, c.Want(slot, resource.NodeAuth{}, resource.TLSOff, true))
+}
+
+// superseded reports whether a node that runs shall have a newer program, which a
+// new process of it would be.
+func (c *Cluster) superseded(n *resource.Node) bool {
+	runs := n.Status.BinaryVersion
+	return c.Record.Spec.Program != "" && runs != "" && nodespec.Alive(n) &&
+		catalog.Compare(runs, c.Record.Spec.Program) < 0 && catalog.Compare(runs, c.Program.Version) < 0
 }
 
 // Stranded takes back a change of the version of a cluster whose only node would lose
@@ -42,6 +51,7 @@ func (s RefuseVersion) apply(tx *store.Tx, _ *commit) {
 		return
 	}
 	c.Spec.Engine, c.Spec.EngineVersion, c.Spec.ParameterGroup = s.Engine, s.Version, c.Status.ParameterGroup
+	c.Spec.Program = ""
 	resource.CacheClusters.Put(tx, s.Key, c)
 	if g, ok := resource.ReplicationGroups.Get(tx, c.Region+"/"+c.Spec.ReplicationGroupID); ok {
 		g.Spec.Engine = c.Spec.Engine

@@ -21,6 +21,20 @@ type AuthorizeCacheSecurityGroupIngressMessage struct {
 	EC2SecurityGroupOwnerId *string `required:"true"`
 }
 
+// BatchApplyUpdateActionMessage is a structure of the API.
+type BatchApplyUpdateActionMessage struct {
+	ReplicationGroupIds []string `max:"20"`
+	CacheClusterIds     []string `max:"20"`
+	ServiceUpdateName   *string  `required:"true"`
+}
+
+// BatchStopUpdateActionMessage is a structure of the API.
+type BatchStopUpdateActionMessage struct {
+	ReplicationGroupIds []string `max:"20"`
+	CacheClusterIds     []string `max:"20"`
+	ServiceUpdateName   *string  `required:"true"`
+}
+
 // CloudWatchLogsDestinationDetails is a structure of the API.
 type CloudWatchLogsDestinationDetails struct {
 	LogGroup *string
@@ -245,6 +259,28 @@ type DescribeReplicationGroupsMessage struct {
 	Marker             *string
 }
 
+// DescribeServiceUpdatesMessage is a structure of the API.
+type DescribeServiceUpdatesMessage struct {
+	ServiceUpdateName   *string
+	ServiceUpdateStatus []string `max:"3" enum:"available|cancelled|expired"`
+	MaxRecords          *int
+	Marker              *string
+}
+
+// DescribeUpdateActionsMessage is a structure of the API.
+type DescribeUpdateActionsMessage struct {
+	ServiceUpdateName         *string
+	ReplicationGroupIds       []string `max:"20"`
+	CacheClusterIds           []string `max:"20"`
+	Engine                    *string
+	ServiceUpdateStatus       []string `max:"3" enum:"available|cancelled|expired"`
+	ServiceUpdateTimeRange    *TimeRangeFilter
+	UpdateActionStatus        []string `max:"9" enum:"not-applied|waiting-to-start|in-progress|stopping|stopped|complete|scheduling|scheduled|not-applicable"`
+	ShowNodeLevelUpdateStatus *bool
+	MaxRecords                *int
+	Marker                    *string
+}
+
 // DestinationDetails is a structure of the API.
 type DestinationDetails struct {
 	CloudWatchLogsDetails  *CloudWatchLogsDestinationDetails
@@ -434,4 +470,10 @@ type Tag struct {
 type TestFailoverMessage struct {
 	ReplicationGroupId *string `required:"true"`
 	NodeGroupId        *string `required:"true" min:"1" max:"4" pattern:"\\d+"`
+}
+
+// TimeRangeFilter is a structure of the API.
+type TimeRangeFilter struct {
+	StartTime *time.Time
+	EndTime   *time.Time
 }

@@ -111,6 +111,18 @@ type CacheNodeTypeSpecificValue struct {
 	Value         *string
 }
 
+// CacheNodeUpdateStatus is a structure of the API.
+type CacheNodeUpdateStatus struct {
+	CacheNodeId                  *string
+	NodeUpdateStatus             *string
+	NodeDeletionDate             *time.Time
+	NodeUpdateStartDate          *time.Time
+	NodeUpdateEndDate            *time.Time
+	NodeUpdateInitiatedBy        *string
+	NodeUpdateInitiatedDate      *time.Time
+	NodeUpdateStatusModifiedDate *time.Time
+}
+
 // CacheParameterGroup is a structure of the API.
 type CacheParameterGroup struct {
 	CacheParameterGroupName   *string
@@ -323,6 +335,25 @@ type NodeGroupMember struct {
 	CurrentRole               *string
 }
 
+// NodeGroupMemberUpdateStatus is a structure of the API.
+type NodeGroupMemberUpdateStatus struct {
+	CacheClusterId               *string
+	CacheNodeId                  *string
+	NodeUpdateStatus             *string
+	NodeDeletionDate             *time.Time
+	NodeUpdateStartDate          *time.Time
+	NodeUpdateEndDate            *time.Time
+	NodeUpdateInitiatedBy        *string
+	NodeUpdateInitiatedDate      *time.Time
+	NodeUpdateStatusModifiedDate *time.Time
+}
+
+// NodeGroupUpdateStatus is a structure of the API.
+type NodeGroupUpdateStatus struct {
+	NodeGroupId                 *string
+	NodeGroupMemberUpdateStatus []*NodeGroupMemberUpdateStatus `item:"NodeGroupMemberUpdateStatus"`
+}
+
 // NotificationConfiguration is a structure of the API.
 type NotificationConfiguration struct {
 	TopicArn    *string
@@ -361,6 +392,14 @@ type PendingModifiedValues struct {
 	TransitEncryptionEnabled  *bool
 	TransitEncryptionMode     *string
 	ScaleConfig               *ScaleConfig
+}
+
+// ProcessedUpdateAction is a structure of the API.
+type ProcessedUpdateAction struct {
+	ReplicationGroupId *string
+	CacheClusterId     *string
+	ServiceUpdateName  *string
+	UpdateActionStatus *string
 }
 
 // RebootCacheClusterResult is a structure of the API.
@@ -439,6 +478,28 @@ type SecurityGroupMembership struct {
 	Status          *string
 }
 
+// ServiceUpdate is a structure of the API.
+type ServiceUpdate struct {
+	ServiceUpdateName                     *string
+	ServiceUpdateReleaseDate              *time.Time
+	ServiceUpdateEndDate                  *time.Time
+	ServiceUpdateSeverity                 *string
+	ServiceUpdateRecommendedApplyByDate   *time.Time
+	ServiceUpdateStatus                   *string
+	ServiceUpdateDescription              *string
+	ServiceUpdateType                     *string
+	Engine                                *string
+	EngineVersion                         *string
+	AutoUpdateAfterRecommendedApplyByDate *bool
+	EstimatedUpdateTime                   *string
+}
+
+// ServiceUpdatesMessage is a structure of the API.
+type ServiceUpdatesMessage struct {
+	Marker         *string
+	ServiceUpdates []*ServiceUpdate `item:"ServiceUpdate"`
+}
+
 // SlotMigration is a structure of the API.
 type SlotMigration struct {
 	ProgressPercentage *float64
@@ -465,6 +526,48 @@ type TagListMessage struct {
 // TestFailoverResult is a structure of the API.
 type TestFailoverResult struct {
 	ReplicationGroup *ReplicationGroup
+}
+
+// UnprocessedUpdateAction is a structure of the API.
+type UnprocessedUpdateAction struct {
+	ReplicationGroupId *string
+	CacheClusterId     *string
+	ServiceUpdateName  *string
+	ErrorType          *string
+	ErrorMessage       *string
+}
+
+// UpdateAction is a structure of the API.
+type UpdateAction struct {
+	ReplicationGroupId                  *string
+	CacheClusterId                      *string
+	ServiceUpdateName                   *string
+	ServiceUpdateReleaseDate            *time.Time
+	ServiceUpdateSeverity               *string
+	ServiceUpdateStatus                 *string
+	ServiceUpdateRecommendedApplyByDate *time.Time
+	ServiceUpdateType                   *string
+	UpdateActionAvailableDate           *time.Time
+	UpdateActionStatus                  *string
+	NodesUpdated                        *string
+	UpdateActionStatusModifiedDate      *time.Time
+	SlaMet                              *string
+	NodeGroupUpdateStatus               []*NodeGroupUpdateStatus `item:"NodeGroupUpdateStatus"`
+	CacheNodeUpdateStatus               []*CacheNodeUpdateStatus `item:"CacheNodeUpdateStatus"`
+	EstimatedUpdateTime                 *string
+	Engine                              *string
+}
+
+// UpdateActionResultsMessage is a structure of the API.
+type UpdateActionResultsMessage struct {
+	ProcessedUpdateActions   []*ProcessedUpdateAction   `item:"ProcessedUpdateAction"`
+	UnprocessedUpdateActions []*UnprocessedUpdateAction `item:"UnprocessedUpdateAction"`
+}
+
+// UpdateActionsMessage is a structure of the API.
+type UpdateActionsMessage struct {
+	Marker        *string
+	UpdateActions []*UpdateAction `item:"UpdateAction"`
 }
 
 // UserGroupsUpdateStatus is a structure of the API.

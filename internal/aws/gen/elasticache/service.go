@@ -15,6 +15,8 @@ import (
 type Service interface {
 	AddTagsToResource(ctx context.Context, in *AddTagsToResourceMessage) (*TagListMessage, error)
 	AuthorizeCacheSecurityGroupIngress(ctx context.Context, in *AuthorizeCacheSecurityGroupIngressMessage) (*AuthorizeCacheSecurityGroupIngressResult, error)
+	BatchApplyUpdateAction(ctx context.Context, in *BatchApplyUpdateActionMessage) (*UpdateActionResultsMessage, error)
+	BatchStopUpdateAction(ctx context.Context, in *BatchStopUpdateActionMessage) (*UpdateActionResultsMessage, error)
 	CreateCacheCluster(ctx context.Context, in *CreateCacheClusterMessage) (*CreateCacheClusterResult, error)
 	CreateCacheParameterGroup(ctx context.Context, in *CreateCacheParameterGroupMessage) (*CreateCacheParameterGroupResult, error)
 	CreateCacheSecurityGroup(ctx context.Context, in *CreateCacheSecurityGroupMessage) (*CreateCacheSecurityGroupResult, error)
@@ -35,6 +37,8 @@ type Service interface {
 	DescribeEngineDefaultParameters(ctx context.Context, in *DescribeEngineDefaultParametersMessage) (*DescribeEngineDefaultParametersResult, error)
 	DescribeEvents(ctx context.Context, in *DescribeEventsMessage) (*EventsMessage, error)
 	DescribeReplicationGroups(ctx context.Context, in *DescribeReplicationGroupsMessage) (*ReplicationGroupMessage, error)
+	DescribeServiceUpdates(ctx context.Context, in *DescribeServiceUpdatesMessage) (*ServiceUpdatesMessage, error)
+	DescribeUpdateActions(ctx context.Context, in *DescribeUpdateActionsMessage) (*UpdateActionsMessage, error)
 	IncreaseReplicaCount(ctx context.Context, in *IncreaseReplicaCountMessage) (*IncreaseReplicaCountResult, error)
 	ListAllowedNodeTypeModifications(ctx context.Context, in *ListAllowedNodeTypeModificationsMessage) (*AllowedNodeTypeModificationsMessage, error)
 	ListTagsForResource(ctx context.Context, in *ListTagsForResourceMessage) (*TagListMessage, error)
@@ -69,6 +73,10 @@ func operations(impl Service) []api.Operation {
 			"CacheClusterNotFound", "CacheParameterGroupNotFound", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "InvalidReplicationGroupState", "ReplicationGroupNotFoundFault", "ReservedCacheNodeNotFound", "SnapshotNotFoundFault", "UserNotFound", "UserGroupNotFound", "ServerlessCacheNotFoundFault", "InvalidServerlessCacheStateFault", "ServerlessCacheSnapshotNotFoundFault", "InvalidServerlessCacheSnapshotStateFault", "TagQuotaPerResourceExceeded", "InvalidARN"),
 		api.Returning("AuthorizeCacheSecurityGroupIngress", "AuthorizeCacheSecurityGroupIngressResult", impl.AuthorizeCacheSecurityGroupIngress,
 			"CacheSecurityGroupNotFound", "InvalidCacheSecurityGroupState", "AuthorizationAlreadyExists", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("BatchApplyUpdateAction", "BatchApplyUpdateActionResult", impl.BatchApplyUpdateAction,
+			"ServiceUpdateNotFoundFault", "InvalidParameterValue"),
+		api.Returning("BatchStopUpdateAction", "BatchStopUpdateActionResult", impl.BatchStopUpdateAction,
+			"ServiceUpdateNotFoundFault", "InvalidParameterValue"),
 		api.Returning("CreateCacheCluster", "CreateCacheClusterResult", impl.CreateCacheCluster,
 			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "CacheClusterAlreadyExists", "InsufficientCacheClusterCapacity", "CacheSecurityGroupNotFound", "CacheSubnetGroupNotFoundFault", "ClusterQuotaForCustomerExceeded", "NodeQuotaForClusterExceeded", "NodeQuotaForCustomerExceeded", "CacheParameterGroupNotFound", "InvalidVPCNetworkStateFault", "TagQuotaPerResourceExceeded", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("CreateCacheParameterGroup", "CreateCacheParameterGroupResult", impl.CreateCacheParameterGroup,
@@ -108,6 +116,10 @@ func operations(impl Service) []api.Operation {
 			"InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("DescribeReplicationGroups", "DescribeReplicationGroupsResult", impl.DescribeReplicationGroups,
 			"ReplicationGroupNotFoundFault", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("DescribeServiceUpdates", "DescribeServiceUpdatesResult", impl.DescribeServiceUpdates,
+			"ServiceUpdateNotFoundFault", "InvalidParameterValue", "InvalidParameterCombination"),
+		api.Returning("DescribeUpdateActions", "DescribeUpdateActionsResult", impl.DescribeUpdateActions,
+			"InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("IncreaseReplicaCount", "IncreaseReplicaCountResult", impl.IncreaseReplicaCount,
 			"ReplicationGroupNotFoundFault", "InvalidReplicationGroupState", "InvalidCacheClusterState", "InvalidVPCNetworkStateFault", "InsufficientCacheClusterCapacity", "ClusterQuotaForCustomerExceeded", "NodeGroupsPerReplicationGroupQuotaExceeded", "NodeQuotaForCustomerExceeded", "NoOperationFault", "InvalidKMSKeyFault", "InvalidParameterValue", "InvalidParameterCombination"),
 		api.Returning("ListAllowedNodeTypeModifications", "ListAllowedNodeTypeModificationsResult", impl.ListAllowedNodeTypeModifications,
