@@ -40,7 +40,7 @@ func (s *Teller) Run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		s.foundations, s.create, s.closedFromTheStart, s.writeAndRead, s.rotateUnderLoad, s.openGroup, s.failover, s.remove,
+		s.foundations, s.create, s.closedFromTheStart, s.writeAndRead, s.rotateUnderLoad, s.openGroup, s.failover, s.remove, s.reshard,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -192,52 +192,6 @@ func (s *Teller) rotate(ctx context.Context, group, token, strategy string) erro
 	}
 	_, err := s.D.AwaitGroup(ctx, group, "available")
 	return err
-}
-
-func (s *Teller) failover(ctx context.Context) error {
-	s.step("the primary's process dies")
-	g, err := s.D.Group(ctx, Group)
-	if err != nil {
-		return err
-	}
-	addr := harness.Addr(g.NodeGroups[0].PrimaryEndpoint)
-	before := primaryOf(g)
-	if err := s.killPrimary(ctx, before); err != nil {
-		return err
-	}
-	began := time.Now()
-	if err := harness.Await(ctx, 10*time.Second, func(ctx context.Context) error {
-		c := harness.Redis(addr, second, s.tls)
-		defer c.Close()
-		return c.Set(ctx, "after", "failover", 0).Err()
-	}); err != nil {
-		return fmt.Errorf("no write was accepted again: %w", err)
-	}
-	s.saw("writes are accepted again at the same primary endpoint after %d ms", time.Since(began).Milliseconds())
-	if g, err = s.D.AwaitGroup(ctx, Group, "available"); err != nil {
-		return err
-	}
-	after := primaryOf(g)
-	if after == before {
-		return errors.New("the dead primary is primary again")
-	}
-	s.saw("%s was primary, %s is", before, after)
-	c := harness.Redis(addr, second, s.tls)
-	defer c.Close()
-	if v, err := c.Get(ctx, "greeting").Result(); err != nil || v != "hello" {
-		return fmt.Errorf("the key written before: %q, %v", v, err)
-	}
-	s.saw("the key written before the failover is still there")
-	return nil
-}
-
-func primaryOf(g types.ReplicationGroup) string {
-	for _, m := range g.NodeGroups[0].NodeGroupMembers {
-		if m.CurrentRole != nil && *m.CurrentRole == "primary" {
-			return *m.CacheClusterId
-		}
-	}
-	return ""
 }
 
 func (s *Teller) remove(ctx context.Context) error {
