@@ -28,6 +28,7 @@ const (
 	mapSpread    = "spread"
 
 	chainIngress = "ingress"
+	chainEgress  = "egress"
 )
 
 // Compile makes the table of a VPC. A VPC that the world does not have gets a
@@ -88,25 +89,22 @@ func baseChains(t *Table, in Inputs) {
 		}
 	}
 
-	egress := enter("egress", "filter", unix.NF_INET_PRE_ROUTING, priorityTranslate+10, true)
-	egress.rules = slices.Concat([]rule{
-		known(),
-		when().state(stateInvalid, "invalid").drop(),
-		loopback(),
-		vacant().accept(),
-	}, resolver, []rule{
-		when().profile(offsetSource, mapEgress, mapEgressProfiles),
-		when().accept(), // no rule binds this source
-	})
-
+	// Packets of known flows are through with the first rule of one hook, since each
+	// hook on their way costs a request some percent of its time.
+	fresh := []rule{known(), when().state(stateInvalid, "invalid").drop()}
 	input := enter("input", "filter", unix.NF_INET_LOCAL_IN, 0, true)
-	input.rules = slices.Concat([]rule{known(), loopback(), vacant().reset()}, resolver, []rule{
+	input.rules = slices.Concat(fresh, []rule{loopback(), vacant().reset()}, resolver, []rule{
 		when().protocol(unix.IPPROTO_ICMP).goTo(chainIngress),
 		when().reachable(setReachable).goTo(chainIngress),
 	})
 	forward := enter("forward", "filter", unix.NF_INET_FORWARD, 0, true)
-	forward.rules = []rule{known(), when().goTo(chainIngress)}
+	forward.rules = slices.Concat(fresh, []rule{when().goTo(chainIngress)})
+	// What the destination's rules let in is judged by the source's.
 	t.chain(chainIngress).rules = []rule{when().profile(offsetDestination, mapIngress, mapIngressProfiles), when().drop()}
+	t.chain(chainEgress).rules = []rule{
+		when().profile(offsetSource, mapEgress, mapEgressProfiles),
+		when().accept(), // no rule binds this source
+	}
 
 	// What is in the namespace answers, and begins nothing.
 	output := enter("output", "filter", unix.NF_INET_LOCAL_OUT, 0, true)

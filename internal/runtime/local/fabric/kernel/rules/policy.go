@@ -125,7 +125,7 @@ func newGroup(g network.Group, ids map[string]bool) *compiledGroup {
 			}
 			continue
 		}
-		out.ingress.rules = append(out.ingress.rules, b.accept())
+		out.ingress.rules = append(out.ingress.rules, b.goTo(chainEgress))
 		if everywhere {
 			out.openIn = append(out.openIn, r)
 		}
@@ -220,7 +220,7 @@ func untracked(groups []*compiledGroup) []rule {
 				narrow.From, narrow.To = 0, maxPort
 			}
 			if b, ok := when().carries(narrow); ok {
-				out = append(out, b.setMark(markUntracked).accept())
+				out = append(out, b.setMark(markUntracked).goTo(chainEgress))
 			}
 		}
 	}
