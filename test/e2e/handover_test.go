@@ -122,8 +122,12 @@ func (w *writer) beyond(t testing.TB, n int) {
 // promotion, and while a token is rotated: no acknowledged write is lost.
 func TestPlannedFailover(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, testPlannedFailover)
+}
+
+func testPlannedFailover(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	api := d.ElastiCache()
 	g := group(t, d, "g", 3, func(in *elasticache.CreateReplicationGroupInput) { secured(in); failover(in) })
 	secure := trust(t, d)

@@ -86,8 +86,12 @@ func says(addr, command, want string) error {
 // replica, the primary, then all at once.
 func TestKillMembers(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, testKillMembers)
+}
+
+func testKillMembers(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	g := group(t, d, "g", 3, failover)
 	first := member(g, "primary")
 	primary := client(t, primaryAddr(g), "", nil)
@@ -171,8 +175,12 @@ func TestKillPrimaryWithoutFailover(t *testing.T) {
 // TestKillRelay: connections are lost with it, but nothing else.
 func TestKillRelay(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, testKillRelay)
+}
+
+func testKillRelay(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	g := group(t, d, "g", 2, secured)
 	secure := trust(t, d)
 	must(t, client(t, primaryAddr(g), token, secure).Set(ctx, "k", "v", 0).Err())

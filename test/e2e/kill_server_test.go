@@ -17,10 +17,15 @@ const kills = 15
 // their processes and their data, connections never break, and nothing is orphaned.
 func TestKillServer(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, testKillServer)
+}
+
+func testKillServer(t *testing.T, o harness.Options) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
-	d := harness.In(t, harness.Options{Args: []string{"--listen", freeAddress(t)}})
+	o.Args = []string{"--listen", freeAddress(t)}
+	d := harness.In(t, o)
 
 	plain, secret := group(t, d, "plain", 2, nil), group(t, d, "secret", 2, secured)
 	cached := cluster(t, d, "cached", "memcached", 1)

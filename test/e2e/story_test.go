@@ -11,6 +11,10 @@ import (
 // TestStory tells the story that the demonstration tells.
 func TestStory(t *testing.T) {
 	t.Parallel()
-	teller := &story.Teller{D: harness.In(t, harness.Options{}), Say: func(line string) { t.Log(line) }}
+	harness.EachFabric(t, testStory)
+}
+
+func testStory(t *testing.T, o harness.Options) {
+	teller := &story.Teller{D: harness.In(t, o), Say: func(line string) { t.Log(line) }}
 	must(t, teller.Run(bounded(t, 3*time.Minute)))
 }

@@ -16,8 +16,12 @@ import (
 // to `preferred` first, to `required` when all clients have moved.
 func TestTLSMigration(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, testTLSMigration)
+}
+
+func testTLSMigration(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	g := group(t, d, "g", 2, nil)
 	addr, secure := primaryAddr(g), trust(t, d)
 	modify := func(edit func(*elasticache.ModifyReplicationGroupInput)) error {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -94,11 +95,14 @@ func Launch(ctx context.Context, opts Options) (*Deployment, error) {
 }
 
 // Start starts the server of a deployment whose server does not run.
-func (d *Deployment) Start(ctx context.Context) error {
+func (d *Deployment) Start(ctx context.Context) error { return d.StartWith(ctx) }
+
+// StartWith starts it with more arguments, which win over those that it has.
+func (d *Deployment) StartWith(ctx context.Context, more ...string) error {
 	args := append([]string{
 		"serve", "--data-dir", d.DataDir, "--run-dir", d.RunDir, "--listen", "127.0.0.1:0",
 		"--windows", d.slot.windows(), "--fabric", d.opts.fabric(), "--default-vpc-cidr", d.slot.defaultVPC(d.opts.fabric()),
-	}, d.opts.Args...)
+	}, append(slices.Clone(d.opts.Args), more...)...)
 	cmd := exec.Command(d.binary, args...)
 	cmd.Env = append(os.Environ(), d.opts.Env...)
 	out := io.Writer(d.tail)

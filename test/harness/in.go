@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 )
@@ -10,6 +11,9 @@ import (
 // last words when the test failed; which it does too if anything is left behind.
 func In(t testing.TB, opts Options) *Deployment {
 	t.Helper()
+	if opts.fabric() == "kernel" && os.Geteuid() != 0 {
+		t.Skip("the kernel fabric needs root")
+	}
 	d, err := Launch(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/larder-cache/larder/internal/config"
+	"github.com/larder-cache/larder/internal/netns"
 )
 
 // Processes are the pids of all processes that belong to this deployment: they
@@ -70,6 +73,9 @@ func parseSocket(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), uint16(n)), true
 }
 
+// Name is what the deployment is known by in the kernel.
+func (d *Deployment) Name() string { return config.Config{DataDir: d.DataDir}.Deployment() }
+
 // left says what is left of a deployment that was taken down; it should be
 // nothing.
 func (d *Deployment) left() error {
@@ -80,6 +86,9 @@ func (d *Deployment) left() error {
 	}
 	for _, a := range d.Listening() {
 		left = append(left, fmt.Errorf("left behind: somebody listens on %s", a))
+	}
+	if names, err := netns.List("larder-" + d.Name() + "-"); err != nil || len(names) > 0 {
+		left = append(left, fmt.Errorf("left behind: namespaces %v, %v", names, err))
 	}
 	return errors.Join(left...)
 }

@@ -245,7 +245,7 @@ func TestInstanceBoots(t *testing.T) {
 	c := r.letIn("the instance", "10.1.0.5:6379", "a")
 	defer c.Close()
 	n := r.wanted()
-	n.Instances[0].Boots++
+	n.Instances[0].Boots = 2
 	if failed, err := r.Apply(t.Context(), n); err != nil || len(failed) > 0 {
 		t.Fatal(failed, err)
 	}

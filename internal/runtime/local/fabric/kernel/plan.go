@@ -137,10 +137,11 @@ func (net *netPlan) addEndpoint(ep local.Endpoint, at netip.AddrPort) {
 }
 
 // instanceName is the name by which an instance is known to package links. With each
-// boot it is another one, so that what ran in the instance before ends.
+// boot after the first it is another one, so that what ran in the instance before
+// ends.
 func instanceName(i runtime.Instance) string {
 	name := i.ID[strings.LastIndexByte(i.ID, '/')+1:]
-	if i.Boots > 0 {
+	if i.Boots > 1 {
 		name += "." + strconv.Itoa(i.Boots)
 	}
 	return name
