@@ -51,6 +51,20 @@ func TestCLI(t *testing.T) {
 		t.Errorf("AuthTokenStatus: %s", status)
 	}
 	awsCLI(t, nil, "elasticache", "wait", "replication-group-available", "--replication-group-id", id)
+	var pending string
+	awsCLI(t, nil, "elasticache", "modify-replication-group", "--replication-group-id", id, "--cache-node-type", "cache.m7g.large")
+	awsCLI(t, &pending, "elasticache", "describe-cache-clusters", "--cache-cluster-id", id+"-002", "--query", "CacheClusters[0].PendingModifiedValues.CacheNodeType")
+	if pending != "cache.m7g.large" {
+		t.Errorf("pending node type: %s", pending)
+	}
+	awsCLI(t, nil, "elasticache", "modify-replication-group", "--replication-group-id", id, "--cache-node-type", "cache.m7g.large",
+		"--engine", "valkey", "--engine-version", "8.0", "--apply-immediately")
+	awsCLI(t, nil, "elasticache", "wait", "replication-group-available", "--replication-group-id", id)
+	var changed []string
+	awsCLI(t, &changed, "elasticache", "describe-replication-groups", "--replication-group-id", id, "--query", "ReplicationGroups[0].[Engine,CacheNodeType]")
+	if len(changed) != 2 || changed[0] != "valkey" || changed[1] != "cache.m7g.large" {
+		t.Errorf("changed to %v", changed)
+	}
 	awsCLI(t, nil, "elasticache", "delete-replication-group", "--replication-group-id", id)
 	awsCLI(t, nil, "elasticache", "wait", "replication-group-deleted", "--replication-group-id", id)
 }
