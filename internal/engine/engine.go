@@ -104,6 +104,10 @@ type Session interface {
 	// Hold makes writing clients of a primary wait, for runtime.HoldLimit from now, and
 	// gives the state after that.
 	Hold(ctx context.Context) (State, error)
+	// Meet introduces the engine to a node that does not know its cluster yet. Such a
+	// node learns from it where clients find the engine, which it would not from one
+	// that it looks for itself.
+	Meet(ctx context.Context, n runtime.ClusterNode) error
 	// Acknowledge has a replica tell its primary now that it has the dataset. A
 	// primary sends its writes only from then on; by itself a replica says so
 	// up to a second later.
@@ -137,6 +141,9 @@ type State struct {
 	// Unsettled: the node does not have its place in its cluster of shards yet. It
 	// gets it by Converge, again and again.
 	Unsettled bool
+	// Strangers are the ids of nodes of its cluster that it does not know: they have
+	// to be made to Meet it.
+	Strangers []string
 	// Offset is the position in the stream of writes.
 	Offset int64
 	// UsedMemory in bytes.

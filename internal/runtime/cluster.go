@@ -34,10 +34,10 @@ type SlotMove struct {
 type ClusterNode struct {
 	// ID is 40 hexadecimal digits and stays when the process is replaced.
 	ID string
-	// Address is where clients and peers find the node: Port is the clients', Bus
-	// and the port of Node.Replication the peers'.
-	Address   string
-	Port, Bus int
+	// Address is where clients and peers find the node: Port is the clients',
+	// Replication and Bus are the peers'.
+	Address                string
+	Port, Replication, Bus int
 	// SameShard: the node is of the same shard as the one whose peer it is.
 	SameShard bool
 }

@@ -61,7 +61,8 @@ func clusterNode(c *resource.CacheCluster, slot resource.NodeSlot) runtime.Clust
 	e := slot.Endpoint
 	return runtime.ClusterNode{
 		ID: resource.EngineID(c, slot.ID), Address: e.Bound.Address, Port: e.Advertised.Port,
-		Bus: runtime.HiddenPort(runtime.BusPort, e.VPC.Port),
+		Replication: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port),
+		Bus:         runtime.HiddenPort(runtime.BusPort, e.VPC.Port),
 	}
 }
 

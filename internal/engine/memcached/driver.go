@@ -88,6 +88,9 @@ func (s *session) Shutdown(context.Context) error { return errors.ErrUnsupported
 // Hold implements engine.Session. Memcached has no replicas to wait for.
 func (s *session) Hold(ctx context.Context) (engine.State, error) { return s.Observe(ctx) }
 
+// Meet implements engine.Session. Memcached has no cluster.
+func (s *session) Meet(context.Context, runtime.ClusterNode) error { return errors.ErrUnsupported }
+
 // SetPace implements engine.Session. Memcached has only one.
 func (s *session) SetPace(context.Context, engine.Pace) error { return nil }
 

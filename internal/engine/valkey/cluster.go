@@ -19,6 +19,11 @@ type membership struct {
 	want *runtime.Cluster
 	// settled: the engine has its place.
 	settled bool
+	// known counts the nodes that it knew then, those included with whom it has not
+	// spoken yet: another number is news.
+	known int
+	// strangers are the peers that it does not know.
+	strangers []string
 	// empty: it follows nobody and has no slots.
 	empty bool
 	// serving: it was found to serve, and knows the longer timeout.
@@ -46,9 +51,10 @@ func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 	if v.self.id != c.Self.ID {
 		return fmt.Errorf("valkey: the engine is node %s of its cluster, not %s", v.self.id, c.Self.ID)
 	}
-	if err := s.attempt(ctx, introductions(v, c)); err != nil {
+	if err := s.attempt(ctx, farewells(v, c)); err != nil {
 		return err
 	}
+	s.place.strangers = strangers(v, c)
 	steps := takeRole(v, c)
 	if err := s.attempt(ctx, steps); err != nil {
 		return err
@@ -58,8 +64,9 @@ func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 			return err
 		}
 	}
+	s.place.known = len(v.nodes)
 	s.place.empty = v.self.primary == "" && len(v.self.slots) == 0
-	s.place.settled = len(introductions(v, c)) == 0 && len(takeRole(v, c)) == 0 && inPlace(v, c)
+	s.place.settled = len(s.place.strangers) == 0 && len(farewells(v, c)) == 0 && len(takeRole(v, c)) == 0 && inPlace(v, c)
 	return nil
 }
 
@@ -81,22 +88,34 @@ func (s *session) attempt(ctx context.Context, cmds [][]string) error {
 	return nil
 }
 
-// introductions are the commands that make the engine know the nodes that there are,
-// and no others.
-func introductions(v clusterView, c *runtime.Cluster) (cmds [][]string) {
-	peers := map[string]bool{}
+// strangers are the peers that the engine does not know.
+func strangers(v clusterView, c *runtime.Cluster) (ids []string) {
 	for _, p := range c.Peers {
-		peers[p.ID] = true
 		if k := v.nodes[p.ID]; k == nil || k.handshake {
-			cmds = append(cmds, []string{"CLUSTER", "MEET", p.Address, strconv.Itoa(p.Port), strconv.Itoa(p.Bus)})
+			ids = append(ids, p.ID)
 		}
 	}
+	return ids
+}
+
+// farewells are the commands that make the engine forget nodes that are no more.
+func farewells(v clusterView, c *runtime.Cluster) (cmds [][]string) {
 	for _, id := range slices.Sorted(maps.Keys(v.nodes)) {
-		if k := v.nodes[id]; !k.myself && !k.handshake && !peers[id] && v.self.primary != id {
+		peer := slices.ContainsFunc(c.Peers, func(p runtime.ClusterNode) bool { return p.ID == id })
+		if k := v.nodes[id]; !k.myself && !k.handshake && !peer && v.self.primary != id {
 			cmds = append(cmds, []string{"CLUSTER", "FORGET", id})
 		}
 	}
 	return cmds
+}
+
+// Meet implements engine.Session.
+func (s *session) Meet(ctx context.Context, n runtime.ClusterNode) error {
+	_, err := s.conn.do(ctx, "CLUSTER", "MEET", n.Address, strconv.Itoa(n.Replication), strconv.Itoa(n.Bus))
+	if err != nil {
+		return busy(fmt.Errorf("valkey: meet a node: %w", err))
+	}
+	return nil
 }
 
 // takeRole are the commands that give the engine its role and slots, as far as it is
@@ -167,7 +186,8 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 		}
 	}
 	p := &s.place
-	state.Unsettled = !p.settled || known != len(p.want.Peers)+1
+	state.Strangers = p.strangers
+	state.Unsettled = !p.settled || known != p.known
 	switch {
 	case state.Role != "master":
 	case p.want.Primary != "" && p.empty:

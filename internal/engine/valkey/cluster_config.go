@@ -30,7 +30,7 @@ func clusterConfig(c *config, n *runtime.Node) {
 	c.set("cluster-port", strconv.Itoa(self.Bus))
 	c.set("cluster-announce-ip", self.Address)
 	c.set("cluster-announce-port", strconv.Itoa(self.Port))
-	c.set("cluster-announce-tls-port", strconv.Itoa(n.Replication.Port))
+	c.set("cluster-announce-tls-port", strconv.Itoa(self.Replication))
 	c.set("cluster-announce-bus-port", strconv.Itoa(self.Bus))
 	if n.Cluster.Hostname != "" {
 		c.set("cluster-announce-hostname", n.Cluster.Hostname)

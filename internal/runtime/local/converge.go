@@ -28,6 +28,9 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 	if wait := n.retryAt.Sub(now); wait > 0 {
 		return wait
 	}
+	if err := n.meetOthers(ctx); err != nil {
+		return n.sessionFailed(err)
+	}
 	if !n.done {
 		if wait := n.inOrder(ctx, want); wait > 0 {
 			return wait
@@ -40,6 +43,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		if err := n.confirm(ctx, want); err != nil {
 			return n.sessionFailed(err)
 		}
+		n.askAround(want)
 		if n.joining() {
 			n.report(n.phase())
 			return joinPause

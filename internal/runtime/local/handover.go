@@ -110,23 +110,3 @@ func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration 
 	}
 	return min(left, time.Millisecond)
 }
-
-const (
-	// joinPause is the wait before an engine looks again for its place in its
-	// cluster, joinPatience how long clients are kept from one that has not found
-	// it: what such an engine tells them is wrong.
-	joinPause    = 5 * time.Millisecond
-	joinPatience = 3 * time.Second
-)
-
-// joining reports whether a new process shall not be in service yet.
-func (n *node) joining() bool {
-	if !n.state.Unsettled || n.rec.Ready {
-		return false
-	}
-	now := n.rt.cfg.Clock.Now()
-	if n.joinFrom.IsZero() {
-		n.joinFrom = now
-	}
-	return now.Sub(n.joinFrom) < joinPatience
-}

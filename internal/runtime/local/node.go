@@ -48,9 +48,10 @@ type node struct {
 	hurried   atomic.Int64 // when somebody last waited for the engine, in Unix nanoseconds
 
 	mu      sync.Mutex
-	spec    *runtime.Node // what is wanted; nil: that there is no such node
-	told    bool          // a document has said so
-	version int64         // of the network with that document's endpoints
+	spec    *runtime.Node                  // what is wanted; nil: that there is no such node
+	told    bool                           // a document has said so
+	meet    map[string]runtime.ClusterNode // nodes of its cluster that do not know it yet, by id
+	version int64                          // of the network with that document's endpoints
 
 	// All below belongs to the node's goroutine.
 
@@ -76,6 +77,7 @@ type node struct {
 	lookAt   time.Time     // when the engine is next asked how it is
 	waitFrom time.Time     // since when a replica waits for its primary
 	joinFrom time.Time     // since when the process looks for its place in its cluster
+	introAt  time.Time     // when the others were last asked to introduce themselves
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
