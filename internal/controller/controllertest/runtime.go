@@ -324,7 +324,7 @@ func (r *Runtime) start(want runtime.Node, old *Engine) bool {
 func (r *Runtime) converge(e *Engine, want runtime.Node) {
 	e.Node, e.Generation = want, want.Generation
 	if want.Primary == nil {
-		e.Role, e.LinkUp = "master", false
+		e.Role, e.LinkUp = "master", want.Cluster != nil // a cluster that is in order
 		return
 	}
 	e.Role, e.LinkUp = "slave", false

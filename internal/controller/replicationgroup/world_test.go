@@ -7,6 +7,7 @@ import (
 	"github.com/larder-cache/larder/internal/controller/controllertest"
 	"github.com/larder-cache/larder/internal/controller/host"
 	"github.com/larder-cache/larder/internal/controller/replicationgroup"
+	"github.com/larder-cache/larder/internal/controller/resharding"
 	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -35,6 +36,7 @@ func newLoop(t testing.TB, auto bool) *controllertest.Loop {
 		cachecluster.New(cachecluster.Config{
 			Store: l.Store, Engines: controllertest.Engines{}, Prober: l.Runtime, Clock: l.Clock, NewUID: uids, Log: l.Log,
 		}),
+		resharding.New(resharding.Config{Store: l.Store, Mover: l.Runtime, Clock: l.Clock, NewUID: uids, Log: l.Log}),
 	}
 	return l
 }
