@@ -1,0 +1,134 @@
+package valkey
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// nodeID is the name of node i.
+func nodeID(i int) string { return fmt.Sprintf("%040x", i) }
+
+func TestParseNodes(t *testing.T) {
+	t.Parallel()
+	v, err := parseNodes(strings.Join([]string{
+		nodeID(1) + " 127.10.0.1:6379@61006,,tls-port=61002,shard-id=x myself,master,nofailover - 0 0 1 connected 0-99 200 [150->-" + nodeID(2) + "] [151-<-" + nodeID(3) + "]",
+		nodeID(2) + " 127.10.0.2:6380@61006 slave,nofailover " + nodeID(1) + " 0 17 1 connected",
+		nodeID(3) + " 127.10.0.3:6379@61006,host.example master,fail? - 0 17 3 disconnected 100-199",
+		nodeID(4) + " 127.10.0.4:6379@61006 handshake - 0 0 0 disconnected",
+	}, "\n") + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.self.id != nodeID(1) || v.self.slots.String() != "0-99,200" || v.self.leaving[150] != nodeID(2) || v.self.arriving[151] != nodeID(3) {
+		t.Errorf("itself: %+v", v.self)
+	}
+	if n := v.nodes[nodeID(2)]; n.primary != nodeID(1) || n.port != 6380 || !n.connected || n.failing {
+		t.Errorf("a replica: %+v", n)
+	}
+	if n := v.nodes[nodeID(3)]; !n.failing || n.connected || n.slots.Len() != 100 {
+		t.Errorf("a suspect: %+v", n)
+	}
+	if n := v.nodes[nodeID(4)]; !n.handshake {
+		t.Errorf("a stranger: %+v", n)
+	}
+	for _, odd := range []string{"", "one two", nodeID(1) + " a:1@2 myself,master - 0 0 1 connected x-y", nodeID(1) + " a:1@2 master - 0 0 1 connected"} {
+		if _, err := parseNodes(odd); err == nil {
+			t.Errorf("%q is read", odd)
+		}
+	}
+}
+
+func FuzzParseNodes(f *testing.F) {
+	f.Add(nodeID(1) + " 127.10.0.1:6379@61006 myself,master - 0 0 1 connected 0-99 [150->-" + nodeID(2) + "]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if v, err := parseNodes(text); err == nil && v.self == nil {
+			t.Error("no error, and nobody")
+		}
+	})
+}
+
+// TestTakeRole: what an engine is told, given what it and the others are.
+func TestTakeRole(t *testing.T) {
+	t.Parallel()
+	all := core.Slots{{First: 0, Last: 99}}
+	tests := []struct {
+		name    string
+		primary string // wanted; empty: this one
+		nodes   []string
+		want    string
+	}{
+		{"slots that nobody has", "", []string{"1 myself,master -", "2 master -"}, "CLUSTER ADDSLOTSRANGE 0 99"},
+		{"slots that it has", "", []string{"1 myself,master - 0-99", "2 master -"}, ""},
+		{"slots that another shard has", "", []string{"1 myself,master - 0-49", "3 master - 50-99"}, ""},
+		{"slots of a lost member of its shard", "", []string{"1 myself,master -", "2 master,fail - 0-99"},
+			"CLUSTER DELSLOTSRANGE 0 99; CLUSTER ADDSLOTSRANGE 0 99; CLUSTER BUMPEPOCH"},
+		{"a replica that is to be the primary", "", []string{"1 myself,slave 2", "2 master - 0-99"}, "CLUSTER FAILOVER TAKEOVER"},
+		{"a new replica", "2", []string{"1 myself,master -", "2 master - 0-99"}, "CLUSTER REPLICATE 2"},
+		{"a replica of another", "2", []string{"1 myself,slave 3", "2 master - 0-99", "3 slave 2"}, "CLUSTER REPLICATE 2"},
+		{"a replica", "2", []string{"1 myself,slave 2", "2 master - 0-99"}, ""},
+		{"a primary that is to follow its heir", "2", []string{"1 myself,master - 0-99", "2 slave 1"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var lines []string
+			for _, n := range tt.nodes {
+				f := append(strings.Fields(n), "")
+				lines = append(lines, fmt.Sprintf("%s 127.10.0.1:6379@61006 %s %s 0 0 1 connected %s", f[0], f[1], f[2], f[3]))
+			}
+			v, err := parseNodes(strings.Join(lines, "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &runtime.Cluster{
+				Self: runtime.ClusterNode{ID: "1"}, Primary: tt.primary, Slots: all,
+				Peers: []runtime.ClusterNode{{ID: "2", SameShard: true}, {ID: "3"}},
+			}
+			var got []string
+			for _, cmd := range takeRole(v, c) {
+				got = append(got, strings.Join(cmd, " "))
+			}
+			if text := strings.Join(got, "; "); text != tt.want {
+				t.Errorf("told %q, want %q", text, tt.want)
+			}
+		})
+	}
+}
+
+func TestClusterConfig(t *testing.T) {
+	t.Parallel()
+	n := someNode()
+	n.Primary = &core.Endpoint{Address: "127.1.0.8", Port: 61002}
+	n.Cluster = &runtime.Cluster{
+		Self:     runtime.ClusterNode{ID: nodeID(7), Address: "127.1.0.7", Port: 30001, Replication: 61002, Bus: 61006},
+		Hostname: "cache.example", Epoch: 3,
+	}
+	l, err := Driver{}.Launch(withTLS, n, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"cluster-enabled \"yes\"\n", "cluster-announce-ip \"127.1.0.7\"\n", "cluster-announce-port \"30001\"\n", "cluster-announce-tls-port \"61002\"\n",
+		"cluster-announce-bus-port \"61006\"\n", "cluster-announce-hostname \"cache.example\"\n", "cluster-replica-no-failover \"yes\"\n",
+		"+psync +replconf +ping ~* +select +restore-asking\n",
+	} {
+		if !strings.Contains(string(l.Stdin), want) {
+			t.Errorf("no %q in the configuration", want)
+		}
+	}
+	if strings.Contains(string(l.Stdin), "\nreplicaof ") {
+		t.Error("replicaof cannot be in it")
+	}
+	if got := string(l.Local["nodes.conf"]); !strings.HasPrefix(got, nodeID(7)+" :0@0 myself,master - 0 0 3 connected\n") {
+		t.Errorf("it begins with %q", got)
+	}
+	plain := withTLS
+	plain.Capabilities.TLS = false
+	if _, err := Config(plain, n, place); err == nil {
+		t.Error("an engine without TLS joins a cluster")
+	}
+}
