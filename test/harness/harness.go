@@ -205,6 +205,12 @@ func (d *Deployment) Larder(ctx context.Context, args ...string) (string, error)
 	return output(cmd)
 }
 
+// Exec runs a program inside an instance, where the fabric has insides, and returns
+// what it printed.
+func (d *Deployment) Exec(ctx context.Context, instance string, args ...string) (string, error) {
+	return output(exec.CommandContext(ctx, d.binary, append([]string{"exec", "--data-dir", d.DataDir, instance, "--"}, args...)...))
+}
+
 // AWS runs the AWS CLI against this deployment, asking for JSON.
 func (d *Deployment) AWS(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "aws", append(args, "--output", "json", "--endpoint-url", d.Endpoint)...)

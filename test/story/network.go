@@ -8,11 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
 
+	"github.com/larder-cache/larder/internal/admin"
 	"github.com/larder-cache/larder/test/harness"
 )
 
@@ -95,10 +97,10 @@ func (s *Networks) tries(ctx context.Context, c client, addr string) (string, er
 	switch {
 	case c.instance == "":
 	case s.Kernel:
-		out, _ := s.D.Larder(ctx, append([]string{"exec", c.instance, "--"}, args...)...)
+		out, _ := s.D.Exec(ctx, c.instance, args...)
 		return strings.TrimSpace(out), nil
 	default:
-		return s.from(ctx, c, addr), nil
+		return s.from(ctx, c, addr)
 	}
 	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).Output() // silence ends in an error
 	return strings.TrimSpace(string(out)), nil
@@ -106,22 +108,28 @@ func (s *Networks) tries(ctx context.Context, c client, addr string) (string, er
 
 // from connects with the source address by which an instance is known where it is
 // no more than that.
-func (s *Networks) from(ctx context.Context, c client, addr string) string {
-	window, own := netip.MustParseAddrPort(addr).Addr().As4(), s.instances[c.instance].As4()
-	source := net.IPv4(window[0], window[1], own[2], own[3])
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: source}, Timeout: time.Second}
+func (s *Networks) from(ctx context.Context, c client, addr string) (string, error) {
+	st, err := s.D.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	at := slices.IndexFunc(st.Instances, func(i admin.Instance) bool { return i.ID == c.instance })
+	if at < 0 {
+		return "", fmt.Errorf("%s is not among the instances", c.instance)
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(st.Instances[at].Source)}, Timeout: time.Second}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return ""
+		return "", err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
-		return ""
+		return "", err
 	}
 	answer := make([]byte, 64)
 	n, _ := conn.Read(answer)
-	return strings.TrimSpace(string(answer[:n]))
+	return strings.TrimSpace(string(answer[:n])), nil
 }
 
 // connects expects clients to get an answer, soon: a rule is in force some

@@ -31,7 +31,11 @@ func (s *Networks) RunClassic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	subnet, err := s.query(ctx, "Subnets[0].SubnetId", "ec2", "describe-subnets")
+	vpc, err := s.query(ctx, "Vpc.VpcId", "ec2", "create-vpc", "--cidr-block", "10.0.0.0/16")
+	if err != nil {
+		return err
+	}
+	subnet, err := s.query(ctx, "Subnet.SubnetId", "ec2", "create-subnet", "--vpc-id", vpc, "--cidr-block", "10.0.0.0/16")
 	if err != nil {
 		return err
 	}
@@ -39,7 +43,7 @@ func (s *Networks) RunClassic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.saw("C is in EC2-Classic, V in the default VPC")
+	s.saw("C is in EC2-Classic, V in a VPC")
 	return s.classicCache(ctx, c, v)
 }
 
