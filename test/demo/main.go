@@ -1,5 +1,5 @@
-// Command demo starts a Larder from nothing in a temporary directory, tells the
-// story of package story with real clients, and cleans up.
+// Command demo starts Larders from nothing in temporary directories, tells the
+// stories of package story with real clients, and cleans up.
 package main
 
 import (
@@ -23,9 +23,40 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) (err error) {
+// fabric is the one that has the most to show here.
+func fabric() string {
+	if os.Geteuid() == 0 {
+		return "kernel"
+	}
+	fmt.Println("the kernel fabric needs root: instances are addresses that clients bind")
+	return "userspace"
+}
+
+func run(ctx context.Context) error {
+	say := func(line string) { fmt.Println(line) }
+	networks := func(d *harness.Deployment) *story.Networks {
+		return &story.Networks{D: d, Kernel: os.Geteuid() == 0, Say: say}
+	}
+	for _, part := range []struct {
+		opts harness.Options
+		tell func(d *harness.Deployment) error
+	}{
+		{harness.Options{}, func(d *harness.Deployment) error { return (&story.Teller{D: d, Say: say}).Run(ctx) }},
+		{harness.Options{Fabric: fabric()}, func(d *harness.Deployment) error { return networks(d).RunVPC(ctx) }},
+		{harness.Options{Fabric: fabric(), Args: []string{"--platforms=ec2,vpc"}}, func(d *harness.Deployment) error { return networks(d).RunClassic(ctx) }},
+	} {
+		if err := with(ctx, part.opts, part.tell); err != nil {
+			return err
+		}
+	}
+	fmt.Println("\nservers, engines, relays, networks and files are gone")
+	return nil
+}
+
+// with tells a part of the story in a deployment of its own.
+func with(ctx context.Context, opts harness.Options, tell func(d *harness.Deployment) error) (err error) {
 	began := time.Now()
-	d, err := harness.Launch(ctx, harness.Options{})
+	d, err := harness.Launch(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -33,13 +64,9 @@ func run(ctx context.Context) (err error) {
 		if closeErr := d.Close(); err == nil {
 			err = closeErr
 		}
-		if err == nil {
-			fmt.Println("\nserver, engines, relay and files are gone")
-		}
 	}()
-	fmt.Printf("Larder serves at %s after %d ms\n", d.Endpoint, time.Since(began).Milliseconds())
-	teller := &story.Teller{D: d, Say: func(line string) { fmt.Println(line) }}
-	if err := teller.Run(ctx); err != nil {
+	fmt.Printf("\nLarder serves at %s after %d ms\n", d.Endpoint, time.Since(began).Milliseconds())
+	if err := tell(d); err != nil {
 		return fmt.Errorf("%w\n\nthe server's last words:\n%s", err, d.Output())
 	}
 	return nil
