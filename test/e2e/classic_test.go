@@ -55,7 +55,7 @@ type classic struct {
 }
 
 func newClassic(t *testing.T) classic {
-	return classic{t, harness.In(t, harness.Options{Args: []string{"--platforms=ec2,vpc"}})}
+	return classic{t, harness.In(t, harness.Options{Fabric: "userspace", Args: []string{"--platforms=ec2,vpc"}})}
 }
 
 // group makes an EC2 security group of EC2-Classic.

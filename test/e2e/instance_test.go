@@ -54,7 +54,7 @@ func (n *networks) awaitInstance(id string, state ec2types.InstanceStateName) {
 // address, as long as the instance runs and is in the group.
 func TestInstances(t *testing.T) {
 	t.Parallel()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, harness.Options{Fabric: "userspace"})
 	n := newNetworks(t, d)
 	ctx, vpc := t.Context(), *n.vpc.VpcId
 	apps, others, caches := n.group(vpc, "apps"), n.group(vpc, "others"), n.group(vpc, "caches")

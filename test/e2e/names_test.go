@@ -44,7 +44,7 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	at := freeAddress(t)
-	d := harness.In(t, harness.Options{Args: []string{"--dns-listen", at, "--dns-domain", "cache.e2e.test", "--endpoint-names", "dns"}})
+	d := harness.In(t, harness.Options{Fabric: "userspace", Args: []string{"--dns-listen", at, "--dns-domain", "cache.e2e.test", "--endpoint-names", "dns"}})
 	_, err := d.ElastiCache().CreateReplicationGroup(ctx, &elasticache.CreateReplicationGroupInput{
 		ReplicationGroupId: aws.String("named"), ReplicationGroupDescription: aws.String("named"), Engine: aws.String("valkey"),
 		CacheNodeType: aws.String("cache.t3.micro"), NumCacheClusters: aws.Int32(2), TransitEncryptionEnabled: aws.Bool(true),

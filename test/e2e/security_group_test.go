@@ -196,7 +196,7 @@ func settled(t *testing.T, what, from, addr string, open bool) {
 // those who are in.
 func TestSecurityGroups(t *testing.T) {
 	t.Parallel()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, harness.Options{Fabric: "userspace"})
 	n := newNetworks(t, d)
 	vpc := *n.vpc.VpcId
 
@@ -260,7 +260,7 @@ func TestSecurityGroups(t *testing.T) {
 func TestOtherVPC(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{Args: []string{"--refuse-after", "300ms"}})
+	d := harness.In(t, harness.Options{Fabric: "userspace", Args: []string{"--refuse-after", "300ms"}})
 	n := newNetworks(t, d)
 	made, err := n.ec2.CreateVpc(ctx, &ec2.CreateVpcInput{CidrBlock: n.vpc.CidrBlock})
 	must(t, err)

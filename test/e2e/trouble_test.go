@@ -123,7 +123,7 @@ func TestAddressTaken(t *testing.T) {
 	for name, reason := range map[string]string{"client": "taken by another process", "replication": "Address already in use"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newTrouble(t, harness.Options{})
+			d := newTrouble(t, harness.Options{Fabric: "userspace"})
 			// The same name gets the same address.
 			group(t, d.Deployment, "new", 1, nil)
 			address := node(t, d.Deployment, "new-001/0001").Address

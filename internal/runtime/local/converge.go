@@ -168,7 +168,7 @@ func (n *node) complete(want *runtime.Node) {
 
 // look asks the engine how it is.
 func (n *node) look(ctx context.Context, want *runtime.Node) error {
-	if n.proc.astray(n.rt.cfg.Fabric.Namespace(want.Network)) {
+	if n.looks%astrayInterval == 0 && n.proc.astray(n.rt.cfg.Fabric.Namespace(want.Network)) {
 		n.log.Error("an engine is not in its network, which was made anew, and is ended", "node", n.id, "pid", n.proc.pid)
 		n.proc.kill()
 	}

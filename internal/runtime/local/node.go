@@ -26,6 +26,8 @@ const (
 	healthSlot = 100 * time.Millisecond
 	// logInterval is how many of those pass between looks at the log's size.
 	logInterval = 60
+	// astrayInterval is how many pass between looks at the process's network.
+	astrayInterval = 5
 )
 
 // node brings one engine process to what is wanted of it. It is not in a state;

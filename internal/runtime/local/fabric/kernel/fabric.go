@@ -11,7 +11,8 @@
 //
 // The order of every change is: addresses; the relay's new listeners, which nobody
 // can dial; the rules, in one batch per network; the flows that the new rules no
-// longer have a place for; the relay's listeners that nobody is led to any more.
+// longer have a place for; and after a while, for the sake of clients on their way, the
+// relay's listeners that nobody is led to any more.
 // Nothing is remembered but what saves work: the kernel's state is compared and
 // changed, so that a fabric that follows one which was killed does the same.
 package kernel
@@ -22,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"sync"
 	"time"
 
@@ -78,10 +80,14 @@ type Fabric struct {
 	// network was asked for last, and want is its plan; nil before the first.
 	network local.Network
 	want    *plan
+	// connected is what links are known to have made; nil: nothing is known.
+	connected *links.Plan
 	// world is the one whose untracked flows were last looked at.
 	world *network.Policy
-	// listeners are those that the relay was last given.
+	// listeners are those that the relay was last given, leaving are those of them that
+	// no plan has any more, since when.
 	listeners map[string]relay.Listener
+	leaving   map[string]time.Time
 	// clashes are the networks that the host is known to be kept from, with the
 	// reason, so that it is told once.
 	clashes map[string]string
@@ -100,7 +106,7 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 		cfg.Trouble = func(string) {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &Fabric{cfg: cfg, cancel: cancel, spaces: map[string]*space{}, clashes: map[string]string{}}
+	f := &Fabric{cfg: cfg, cancel: cancel, spaces: map[string]*space{}, leaving: map[string]time.Time{}, clashes: map[string]string{}}
 	var err error
 	f.links, err = links.New(links.Config{Deployment: cfg.Deployment, Before: f.guard, Log: cfg.Log})
 	if err != nil {
@@ -154,20 +160,42 @@ func (f *Fabric) apply(ctx context.Context, n local.Network) (map[string]error, 
 		s.table = s.compiler.Compile(n.World, id, net.rules)
 	}
 	failed := failures{plan: p, by: map[string]error{}}
-	if err := f.connect(ctx, p, &failed); err != nil {
+	if err := f.connectOnce(ctx, p, &failed); err != nil {
 		return nil, err
 	}
-	if err := f.relay(ctx, n, p, f.retiring(p), &failed); err != nil {
-		return nil, err
+	// The rules wait for the relay only if they lead to a listener that is not there
+	// yet: a failover does not.
+	first := f.awaits(p)
+	if first {
+		if err := f.relay(ctx, n, p, &failed); err != nil {
+			return nil, err
+		}
 	}
 	f.enforce(n, p, &failed)
-	if len(f.retiring(p)) > 0 {
-		if err := f.relay(ctx, n, p, nil, &failed); err != nil {
+	if !first {
+		if err := f.relay(ctx, n, p, &failed); err != nil {
 			return nil, err
 		}
 	}
 	f.forget(p)
 	return failed.by, nil
+}
+
+// connectOnce is connect unless nothing has changed since that succeeded. What others
+// change is the watch's business.
+func (f *Fabric) connectOnce(ctx context.Context, p *plan, failed *failures) error {
+	next := p.links()
+	if f.connected != nil && reflect.DeepEqual(*f.connected, next) {
+		return nil
+	}
+	f.connected = nil
+	if err := f.connect(ctx, p, failed); err != nil {
+		return err
+	}
+	if len(failed.by)+len(f.clashes) == 0 {
+		f.connected = &next
+	}
+	return nil
 }
 
 // connect makes namespaces, interfaces and addresses. Rules are in force in a

@@ -1,13 +1,13 @@
 package kernel
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/dns"
@@ -17,23 +17,29 @@ import (
 	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
-// relay puts in force what the plan asks of the relay, and kept beside it.
-func (f *Fabric) relay(ctx context.Context, n local.Network, p *plan, kept []relay.Listener, failed *failures) error {
-	doc := relay.Document{Access: relay.Access{Guard: f.rules.Guard(n), RefuseAfter: f.cfg.RefuseAfter}}
-	wanted := f.wanted(p)
-	for _, id := range slices.Sorted(maps.Keys(wanted)) {
-		doc.Listeners = append(doc.Listeners, wanted[id])
+// lingering is how long a listener stays that nobody is led to any more: a client that
+// was on its way would meet a reset.
+const lingering = time.Second
+
+// relay puts in force what the plan asks of the relay.
+func (f *Fabric) relay(ctx context.Context, n local.Network, p *plan, failed *failures) error {
+	all := f.wanted(p)
+	f.linger(all)
+	behind := n // what nobody is led to by the relay is none of its business
+	behind.Endpoints = slices.DeleteFunc(slices.Clone(n.Endpoints), func(e local.Endpoint) bool {
+		_, ok := all[e.ID]
+		return !ok
+	})
+	doc := relay.Document{Access: relay.Access{Guard: f.rules.Guard(behind), RefuseAfter: f.cfg.RefuseAfter}}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		doc.Listeners = append(doc.Listeners, all[id])
 	}
-	doc.Listeners = append(doc.Listeners, kept...)
 	doc.Resolvers = append(f.cfg.Resolver.Answer(n), f.resolvers(n, p)...)
 	applied, err := f.relays.Apply(ctx, doc)
 	if err != nil {
 		return err
 	}
-	f.listeners = wanted
-	for _, l := range kept {
-		f.listeners[l.ID] = l
-	}
+	f.listeners = all
 	for _, l := range doc.Listeners {
 		for _, a := range l.Addresses {
 			if err := applied.Missing[a]; err != nil {
@@ -54,18 +60,41 @@ func (f *Fabric) relay(ctx context.Context, n local.Network, p *plan, kept []rel
 	return nil
 }
 
-// retiring are the listeners in force that the plan has no place for. They go once
-// the rules lead nobody there any more.
-func (f *Fabric) retiring(p *plan) []relay.Listener {
-	wanted := f.wanted(p)
-	var out []relay.Listener
-	for id, l := range f.listeners {
-		if _, ok := wanted[id]; !ok {
-			out = append(out, l)
+// awaits reports whether the relay does not listen yet somewhere where the plan has it.
+func (f *Fabric) awaits(p *plan) bool {
+	for id, l := range f.wanted(p) {
+		if now, ok := f.listeners[id]; !ok || !slices.Equal(now.Addresses, l.Addresses) {
+			return true
 		}
 	}
-	slices.SortFunc(out, func(a, b relay.Listener) int { return cmp.Compare(a.ID, b.ID) })
-	return out
+	return false
+}
+
+// linger adds the listeners in force that are not among those wanted, for as long as
+// somebody may be on the way to them, and nobody else wants their address. Nobody is let
+// in by them who would not be otherwise.
+func (f *Fabric) linger(wanted map[string]relay.Listener) {
+	now := f.cfg.Clock.Now()
+	taken := map[string]bool{}
+	for id, l := range wanted {
+		delete(f.leaving, id)
+		for _, a := range l.Addresses {
+			taken[a] = true
+		}
+	}
+	for id, l := range f.listeners {
+		if _, ok := wanted[id]; ok || l.Source.IsValid() {
+			continue // a publication ends at once
+		}
+		if _, ok := f.leaving[id]; !ok {
+			f.leaving[id] = now
+		}
+		if now.Sub(f.leaving[id]) < lingering && !slices.ContainsFunc(l.Addresses, func(a string) bool { return taken[a] }) {
+			wanted[id] = l
+		} else {
+			delete(f.leaving, id)
+		}
+	}
 }
 
 // wanted are the listeners of a plan by ID. Networks that could not be made have none.

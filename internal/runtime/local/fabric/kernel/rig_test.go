@@ -243,7 +243,7 @@ func (r *rig) dial(to string) (c net.Conn, err error) {
 	}
 	defer ns.Close()
 	err = ns.Do(func() (err error) {
-		c, err = net.DialTimeout("tcp4", to, 500*time.Millisecond)
+		c, err = net.DialTimeout("tcp4", to, 900*time.Millisecond)
 		return err
 	})
 	if err == nil {

@@ -21,7 +21,7 @@ func Usable(deployment string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the kernel fabric needs root, since it makes network namespaces and nftables rules")
 	}
-	name := fmt.Sprintf("larder-%s.probe", deployment)
+	name := probe(deployment)
 	ns, _, err := netns.Create(name)
 	if err != nil {
 		return fmt.Errorf("the kernel fabric needs network namespaces: %w", err)
@@ -36,6 +36,9 @@ func Usable(deployment string) error {
 	}
 	return nil
 }
+
+// probe is the name of the namespace that Usable makes.
+func probe(deployment string) string { return "larder-" + deployment + ".probe" }
 
 // Clash says why the host cannot be attached to a network of that range, if so.
 func Clash(deployment string, cidr netip.Prefix) error {
@@ -57,5 +60,5 @@ func Stop(ctx context.Context, runDir, deployment string) error {
 	if e != nil {
 		return errors.Join(err, e)
 	}
-	return errors.Join(err, l.Remove(), l.Close())
+	return errors.Join(err, l.Remove(), l.Close(), netns.Delete(probe(deployment)))
 }

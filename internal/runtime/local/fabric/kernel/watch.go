@@ -44,6 +44,7 @@ func (f *Fabric) resync(ctx context.Context) {
 		}
 		f.tell(fmt.Sprintf("somebody has changed the rules of network %s; they are in force again", id))
 	}
+	f.connected = nil
 	before := f.inodes()
 	failed := failures{plan: f.want, by: map[string]error{}}
 	if err := f.connect(ctx, f.want, &failed); err != nil {
@@ -56,7 +57,7 @@ func (f *Fabric) resync(ctx context.Context) {
 			anew = true
 		}
 	}
-	if !anew {
+	if !anew && len(f.leaving) == 0 {
 		return
 	}
 	if _, err := f.apply(ctx, f.network); err != nil {
