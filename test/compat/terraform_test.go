@@ -85,3 +85,16 @@ func (tf *terraform) emptyPlan(when string) {
 		tf.t.Errorf("%s the plan is not empty: %v\n%s", when, err, out)
 	}
 }
+
+// TestTerraformSharded makes a group in cluster mode and changes the number of its
+// shards.
+func TestTerraformSharded(t *testing.T) {
+	t.Parallel()
+	tf := newTerraform(t, filepath.Join("terraform", "sharded.tf"))
+	tf.run("apply", "-auto-approve", "-input=false")
+	tf.emptyPlan("after apply")
+	tf.env["TF_VAR_shards"] = "3"
+	tf.run("apply", "-auto-approve", "-input=false")
+	tf.emptyPlan("after a shard was added")
+	tf.run("destroy", "-auto-approve", "-input=false")
+}
