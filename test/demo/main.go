@@ -10,11 +10,20 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/larder-cache/larder/test/harness"
 	"github.com/larder-cache/larder/test/story"
 )
 
+// quiet is a log of the client library's, which would tell of each connection that a
+// failover cuts.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 func main() {
+	redis.SetLogger(quiet{})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
