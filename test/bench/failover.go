@@ -30,50 +30,61 @@ func changeToken(ctx context.Context, api *elasticache.Client, token, strategy s
 	return err
 }
 
+// strike is something that makes a replica take over.
+type strike struct {
+	line
+	rounds int
+	do     func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error
+}
+
 // failover measures how long no write is accepted at the primary endpoint, under a
 // writer at 1 kHz, when the primary is killed, when it is stopped, and when a replica
 // takes over as planned; every write that was acknowledged is looked for afterwards.
 func failover(ctx context.Context, b *bench) ([]line, error) {
 	const under = " time to the next accepted write at the same endpoint, writer at 1 kHz"
 	var all []line
-	for _, f := range []struct {
-		line
-		rounds int
-		strike func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error
-	}{
-		{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, b.rounds(20, 5), strikeWith(syscall.SIGKILL)},
-		{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, b.rounds(10, 3), strikeWith(syscall.SIGSTOP)},
-		{line{what: "TestFailover: longest time between two accepted writes, writer at 1 kHz", bars: []bar{medianAtMost(30)}}, b.rounds(20, 5), testFailover},
-	} {
-		f.unit = "ms"
-		lost := line{what: "the same: acknowledged writes lost in each", note: "reported"}
-		err := deployed(ctx, func(d *harness.Deployment) error {
-			api := d.ElastiCache()
-			for n := range f.rounds {
-				id := fmt.Sprintf("f%d", n)
-				in := groupOf(id, 3, false)
-				in.AutomaticFailoverEnabled = aws.Bool(true)
-				g, err := createReady(ctx, api, in)
-				if err != nil {
-					return err
-				}
-				w := &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}
-				took, missing, err := w.failOver(ctx, func() error { return f.strike(ctx, d, g) })
-				if err != nil {
-					return err
-				}
-				f.larder, lost.larder = append(f.larder, milliseconds(took)), append(lost.larder, float64(missing))
-				if err := deleteGroup(ctx, api, id); err != nil {
-					return err
-				}
+	for _, fabric := range fabrics() {
+		for _, s := range []strike{
+			{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, b.rounds(20, 5), strikeWith(syscall.SIGKILL)},
+			{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, b.rounds(10, 3), strikeWith(syscall.SIGSTOP)},
+			{line{what: "TestFailover: longest time between two accepted writes, writer at 1 kHz", bars: []bar{medianAtMost(30)}}, b.rounds(20, 5), testFailover},
+		} {
+			s.what, s.unit = fabric+" fabric, "+s.what, "ms"
+			lost, err := s.measure(ctx, fabric)
+			if all = append(all, s.line, lost); err != nil {
+				return all, err
 			}
-			return nil
-		})
-		if all = append(all, f.line, lost); err != nil {
-			return all, err
 		}
 	}
 	return all, nil
+}
+
+// measure strikes one group after the other.
+func (s *strike) measure(ctx context.Context, fabric string) (line, error) {
+	lost := line{what: "the same: acknowledged writes lost in each", note: "reported"}
+	err := deployedIn(ctx, fabric, func(d *harness.Deployment) error {
+		api := d.ElastiCache()
+		for n := range s.rounds {
+			id := fmt.Sprintf("f%d", n)
+			in := groupOf(id, 3, false)
+			in.AutomaticFailoverEnabled = aws.Bool(true)
+			g, err := createReady(ctx, api, in)
+			if err != nil {
+				return err
+			}
+			w := &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}
+			took, missing, err := w.failOver(ctx, func() error { return s.do(ctx, d, g) })
+			if err != nil {
+				return err
+			}
+			s.larder, lost.larder = append(s.larder, milliseconds(took)), append(lost.larder, float64(missing))
+			if err := deleteGroup(ctx, api, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return lost, err
 }
 
 // strikeWith sends a signal to the primary of a group.

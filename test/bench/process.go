@@ -105,10 +105,22 @@ func within(fn func(dir string) error) error {
 	return errors.Join(fn(dir), os.RemoveAll(dir))
 }
 
-// deployed runs fn with a deployment in a new directory.
-func deployed(ctx context.Context, fn func(*harness.Deployment) error, args ...string) error {
+// fabrics are those that can be measured here.
+func fabrics() []string {
+	if os.Geteuid() == 0 {
+		return []string{"userspace", "kernel"}
+	}
+	return []string{"userspace"}
+}
+
+// deployed runs fn with a deployment in a new directory, in the userspace fabric.
+func deployed(ctx context.Context, fn func(*harness.Deployment) error) error {
+	return deployedIn(ctx, "userspace", fn)
+}
+
+func deployedIn(ctx context.Context, fabric string, fn func(*harness.Deployment) error) error {
 	return within(func(dir string) error {
-		d, err := harness.Launch(ctx, harness.Options{Dir: filepath.Join(dir, "d"), Args: args})
+		d, err := harness.Launch(ctx, harness.Options{Dir: filepath.Join(dir, "d"), Fabric: fabric})
 		if err != nil {
 			return err
 		}

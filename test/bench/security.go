@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -16,9 +17,17 @@ import (
 
 // enforceRules measures from the answer to a call that admits clients to the first
 // PONG, beside a hundred other nodes.
-func enforceRules(ctx context.Context, b *bench) ([]line, error) {
-	l := line{what: "security group rule, 100 nodes: answered to first PONG", unit: "ms", bars: []bar{medianAtMost(10)}}
-	err := deployed(ctx, func(d *harness.Deployment) error {
+func enforceRules(ctx context.Context, b *bench) (lines []line, err error) {
+	for _, fabric := range fabrics() {
+		l, failed := enforceRulesIn(ctx, b, fabric)
+		lines, err = append(lines, l), errors.Join(err, failed)
+	}
+	return lines, err
+}
+
+func enforceRulesIn(ctx context.Context, b *bench, fabric string) (line, error) {
+	l := line{what: "security group rule, 100 nodes, " + fabric + " fabric: answered to first PONG", unit: "ms", bars: []bar{medianAtMost(10)}}
+	err := deployedIn(ctx, fabric, func(d *harness.Deployment) error {
 		if err := createHundred(ctx, d); err != nil {
 			return err
 		}
@@ -57,7 +66,7 @@ func enforceRules(ctx context.Context, b *bench) ([]line, error) {
 		}
 		return nil
 	})
-	return []line{l}, err
+	return l, err
 }
 
 func securityGroups(d *harness.Deployment) *ec2.Client {
