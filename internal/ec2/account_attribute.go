@@ -2,6 +2,7 @@ package ec2
 
 import (
 	"context"
+	"strconv"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/ec2"
 	"github.com/larder-cache/larder/internal/core"
@@ -25,11 +26,11 @@ func (s *Service) DescribeAccountAttributes(ctx context.Context, in *wire.Descri
 	if err != nil {
 		return nil, err
 	}
-	// The limits are those of a new account of AWS.
+	// The limits are those of a new account of AWS, but for that of instances.
 	all := []accountAttribute{
 		{"supported-platforms", s.platforms()},
 		{"default-vpc", []string{vpcID}},
-		{"max-instances", []string{"20"}},
+		{"max-instances", []string{strconv.Itoa(maxInstances)}},
 		{"vpc-max-security-groups-per-interface", []string{"5"}},
 		{"max-elastic-ips", []string{"5"}},
 		{"vpc-max-elastic-ips", []string{"5"}},

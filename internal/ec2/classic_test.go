@@ -40,7 +40,7 @@ func TestAccountAttributesOfBothPlatforms(t *testing.T) {
 	if got := accountAttributes(t, vpc, "supported-platforms"); got != "supported-platforms=VPC" {
 		t.Errorf("VPC only: %s", got)
 	}
-	want := "supported-platforms=EC2,VPC default-vpc=none max-instances=20 vpc-max-security-groups-per-interface=5 max-elastic-ips=5 vpc-max-elastic-ips=5"
+	want := "supported-platforms=EC2,VPC default-vpc=none max-instances=1000 vpc-max-security-groups-per-interface=5 max-elastic-ips=5 vpc-max-elastic-ips=5"
 	if got := accountAttributes(t, classic); got != want {
 		t.Errorf("with EC2-Classic: %s", got)
 	}
