@@ -33,6 +33,29 @@ func TestTerraform(t *testing.T) {
 	tf.run("destroy", "-auto-approve", "-input=false")
 }
 
+// TestTerraformSharded makes groups in cluster mode, changes the numbers of their
+// shards and replicas, expects an empty plan after each step, and destroys them.
+func TestTerraformSharded(t *testing.T) {
+	t.Parallel()
+	tf := newTerraform(t, filepath.Join("terraform", "sharded.tf"))
+	for _, step := range []struct{ when, shards, replicas, members string }{
+		{"after apply", "2", "1", "4"},
+		{"after a shard was added", "3", "1", "6"},
+		{"after a shard went and replicas came", "2", "2", "6"},
+	} {
+		tf.env["TF_VAR_shards"], tf.env["TF_VAR_replicas"] = step.shards, step.replicas
+		tf.run("apply", "-auto-approve", "-input=false")
+		tf.emptyPlan(step.when)
+		if got := tf.output("members"); got != step.members {
+			t.Errorf("%s the group has %s members, not %s", step.when, got, step.members)
+		}
+	}
+	if enabled, address := tf.output("cluster_enabled"), tf.output("endpoint"); enabled != "true" || address == `""` {
+		t.Errorf("cluster mode %s, configuration endpoint %s", enabled, address)
+	}
+	tf.run("destroy", "-auto-approve", "-input=false")
+}
+
 // terraform runs on one configuration. It needs Terraform with the AWS provider in
 // a local mirror (TF_PLUGIN_MIRROR names one), which package registries of
 // distributions do not have.
@@ -78,23 +101,20 @@ func (tf *terraform) run(args ...string) {
 	}
 }
 
+// output is one output of the configuration, as JSON.
+func (tf *terraform) output(name string) string {
+	tf.t.Helper()
+	out, err := tf.command("output", "-json", name).Output()
+	if err != nil {
+		tf.t.Fatalf("terraform output %s: %v", name, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
 func (tf *terraform) emptyPlan(when string) {
 	tf.t.Helper()
 	out, err := tf.command("plan", "-detailed-exitcode", "-input=false", "-no-color").CombinedOutput()
 	if err != nil {
 		tf.t.Errorf("%s the plan is not empty: %v\n%s", when, err, out)
 	}
-}
-
-// TestTerraformSharded makes a group in cluster mode and changes the number of its
-// shards.
-func TestTerraformSharded(t *testing.T) {
-	t.Parallel()
-	tf := newTerraform(t, filepath.Join("terraform", "sharded.tf"))
-	tf.run("apply", "-auto-approve", "-input=false")
-	tf.emptyPlan("after apply")
-	tf.env["TF_VAR_shards"] = "3"
-	tf.run("apply", "-auto-approve", "-input=false")
-	tf.emptyPlan("after a shard was added")
-	tf.run("destroy", "-auto-approve", "-input=false")
 }
