@@ -68,11 +68,6 @@ func baseChains(t *Table, in Inputs) {
 	sources := enter("sources", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw, true)
 	sources.rules = []rule{when().from("lo").untracked(), when().linkIn(setSources).accept()}
 
-	// What stays inside, as replication does, is nobody's flow: the kernel neither
-	// keeps account of it nor has it cut.
-	local := enter("local", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw, false)
-	local.rules = []rule{when().outOf("lo").untracked()}
-
 	translate := enter("translate", "nat", unix.NF_INET_PRE_ROUTING, priorityTranslate, false)
 	translate.rules = []rule{
 		when().protocol(unix.IPPROTO_TCP).translateBy(mapTranslate),
@@ -91,14 +86,14 @@ func baseChains(t *Table, in Inputs) {
 
 	// Packets of known flows are through with the first rule of one hook, since each
 	// hook on their way costs a request some percent of its time.
-	fresh := []rule{known(), when().state(stateInvalid, "invalid").drop()}
+	invalid := when().state(stateInvalid, "invalid").drop()
 	input := enter("input", "filter", unix.NF_INET_LOCAL_IN, 0, true)
-	input.rules = slices.Concat(fresh, []rule{loopback(), vacant().reset()}, resolver, []rule{
+	input.rules = slices.Concat([]rule{known(), invalid, loopback(), vacant().reset()}, resolver, []rule{
 		when().protocol(unix.IPPROTO_ICMP).goTo(chainIngress),
 		when().reachable(setReachable).goTo(chainIngress),
 	})
 	forward := enter("forward", "filter", unix.NF_INET_FORWARD, 0, true)
-	forward.rules = slices.Concat(fresh, []rule{when().goTo(chainIngress)})
+	forward.rules = []rule{known(), invalid, when().goTo(chainIngress)}
 	// What the destination's rules let in is judged by the source's.
 	t.chain(chainIngress).rules = []rule{when().profile(offsetDestination, mapIngress, mapIngressProfiles), when().drop()}
 	t.chain(chainEgress).rules = []rule{
@@ -106,15 +101,29 @@ func baseChains(t *Table, in Inputs) {
 		when().accept(), // no rule binds this source
 	}
 
-	// What is in the namespace answers, and begins nothing.
-	output := enter("output", "filter", unix.NF_INET_LOCAL_OUT, 0, true)
-	output.rules = []rule{known(), when().outOf("lo").accept()}
+	output(enter("output", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw, true), in)
 
 	for _, hook := range []struct {
 		name string
 		at   uint32
 	}{{"input6", unix.NF_INET_LOCAL_IN}, {"forward6", unix.NF_INET_FORWARD}, {"output6", unix.NF_INET_LOCAL_OUT}} {
 		enter(hook.name, "filter", hook.at, 0, true).family = unix.NFPROTO_IPV6
+	}
+}
+
+// output lets what is in the namespace answer, and begin nothing. It is judged packet
+// by packet in one early hook, which has to be there anyhow: what stays inside, as
+// replication does, is nobody's flow, so that the kernel neither keeps account of it
+// nor has it cut.
+func output(c *chain, in Inputs) {
+	c.rules = []rule{
+		when().outOf("lo").untracked(),
+		when().protocol(unix.IPPROTO_TCP).answers().accept(),
+		when().serves(setReachable).accept(),
+		when().protocol(unix.IPPROTO_ICMP).noRequest().accept(),
+	}
+	if in.Resolver.IsValid() {
+		c.rules = append(c.rules, when().address(offsetSource, single(in.Resolver)).protocol(unix.IPPROTO_UDP).sourcePort(portDNS).accept())
 	}
 }
 

@@ -87,6 +87,7 @@ func (b *ruleBuilder) loadPayload(base, offset, size uint32, word int) {
 const (
 	offsetSource          = 12
 	offsetDestination     = 16
+	offsetSourcePort      = 0
 	offsetDestinationPort = 2
 )
 
@@ -215,6 +216,38 @@ func (b *ruleBuilder) state(bits uint32, words string) *ruleBuilder {
 	b.mask(binary.NativeEndian.AppendUint32(nil, bits))
 	b.compare(unix.NFT_CMP_NEQ, make([]byte, 4))
 	return b.say("ct state %s", words)
+}
+
+// answers asks for TCP segments that do not open a connection.
+func (b *ruleBuilder) answers() *ruleBuilder {
+	const offsetFlags, syn, ack = 13, 0x02, 0x10
+	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetFlags, 1, 0)
+	b.mask([]byte{syn | ack})
+	b.compare(unix.NFT_CMP_NEQ, []byte{syn})
+	return b.say("tcp flags & (syn | ack) != syn")
+}
+
+// noRequest asks for ICMP that is no echo request.
+func (b *ruleBuilder) noRequest() *ruleBuilder {
+	const echoRequest = 8
+	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, 0)
+	b.compare(unix.NFT_CMP_NEQ, []byte{echoRequest})
+	return b.say("icmp type != %d", echoRequest)
+}
+
+// serves asks whether a datagram comes from a service of a set.
+func (b *ruleBuilder) serves(set string) *ruleBuilder {
+	b.protocol(unix.IPPROTO_UDP)
+	b.loadMeta(unix.NFT_META_L4PROTO, 0)
+	b.loadAddress(offsetSource, 1)
+	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetSourcePort, 2, 2)
+	b.lookup(set, nil)
+	return b.say("meta l4proto . ip saddr . th sport @%s", set)
+}
+
+func (b *ruleBuilder) sourcePort(p uint16) *ruleBuilder {
+	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetSourcePort, 2, 0)
+	return b.between(p, p).sayRange("th sport", p, p)
 }
 
 // dialled asks for the port that the client dialled.
