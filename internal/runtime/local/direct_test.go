@@ -31,7 +31,7 @@ func TestDirectListener(t *testing.T) {
 		// Where the replication listener is too, as in a network of its own.
 		n.VPC.Address = n.Replication.Address
 		n.VPC.Port++
-		at := n.VPC
+		at, endpoint := n.VPC, "node "+n.ID
 		r.apply(n)
 		r.settled(n)
 		if c, err := net.Dial("tcp", at.String()); err == nil {
@@ -39,7 +39,7 @@ func TestDirectListener(t *testing.T) {
 			t.Fatal("it listens before it may")
 		}
 		listens := func(nodes map[string]Endpoint) (told, open bool) {
-			for _, b := range nodes["node "+n.ID].Backends {
+			for _, b := range nodes[endpoint].Backends {
 				told = !b.Direct.IsZero()
 			}
 			c, err := net.Dial("tcp", at.String())
@@ -53,7 +53,7 @@ func TestDirectListener(t *testing.T) {
 		r.fabric.hook = func(eps map[string]Endpoint) {
 			if told, open := listens(eps); told && !open {
 				t.Error("clients are led to a listener that is not there")
-			} else if !told && len(eps["node "+n.ID].Backends) > 0 && had.Swap(false) && !open {
+			} else if !told && len(eps[endpoint].Backends) > 0 && had.Swap(false) && !open {
 				t.Error("the listener was closed while clients were led to it")
 			}
 		}

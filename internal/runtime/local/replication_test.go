@@ -95,7 +95,8 @@ func TestFailover(t *testing.T) {
 		r.wait(primary.ID, "exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 		a = next(a, func(n *runtime.Node) { n.Primary = nil })
 		b = next(b, func(n *runtime.Node) { n.Primary = &a.Replication })
-		primary = next(primary, func(n *runtime.Node) { n.Incarnation, n.Primary = 2, &a.Replication })
+		heir := a.Replication // a itself is changed below, while the runtime reads this
+		primary = next(primary, func(n *runtime.Node) { n.Incarnation, n.Primary = 2, &heir })
 		r.apply(primary, a, b)
 		r.wait(a.ID, "primary", func(rep runtime.Report) bool { return rep.Role == "master" })
 		t.Logf("promoted %v after the kill", time.Since(began))
@@ -126,11 +127,12 @@ func TestReplicaIsOneFromItsFirstMoment(t *testing.T) {
 	_ = syscall.Kill(r.settled(primary).PID, syscall.SIGKILL)
 	r.wait(primary.ID, "exited", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 	// a is not promoted yet, b not redirected: only the old primary comes back.
-	primary = next(primary, func(n *runtime.Node) { n.Incarnation, n.Primary = 2, &a.Replication })
+	heir := a.Replication // a itself is changed below, while the runtime reads this
+	primary = next(primary, func(n *runtime.Node) { n.Incarnation, n.Primary = 2, &heir })
 	r.apply(primary, a, b)
 	r.settled(primary)
 	a = next(a, func(n *runtime.Node) { n.Primary = nil })
-	b = next(b, func(n *runtime.Node) { n.Primary = &a.Replication })
+	b = next(b, func(n *runtime.Node) { n.Primary = &heir })
 	r.apply(primary, a, b)
 	for _, n := range []runtime.Node{primary, b} {
 		r.settled(n)
