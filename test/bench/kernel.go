@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/netns"
@@ -62,59 +63,110 @@ func unprivileged(lines []*line) []line {
 	return values(lines)
 }
 
-// kernelThroughput measures requests from an instance to a node with the rules in
-// force, beside the same in namespaces without any rules, each with 50 clients.
+// Where clients of the throughput measurements connect.
+const (
+	nodeAt    = "172.31.16.10:6379"
+	primaryAt = "172.31.16.250:6379"
+)
+
+// kernelThroughput measures requests from an instance to a node, and to an endpoint
+// that leads there, with the rules in force and few or many members in the group,
+// beside the same in namespaces without any rules, each with 50 clients.
 func kernelThroughput(ctx context.Context, b *bench) ([]line, error) {
-	const node = "172.31.16.10:6379"
 	requests := b.size(30_000, 5_000)
-	cells := []struct {
-		name string
-		load load
-		bars []bar
-		note string
-	}{
-		{"64 B, -P 1", load{tests: "set,get", pipeline: 1, size: 64, requests: requests}, []bar{ratioAtLeast(0.95)}, ""},
-		{"64 B, -P 16", load{tests: "set,get", pipeline: 16, size: 64, requests: 6 * requests}, []bar{ratioAtLeast(0.95)}, ""},
-		{"a connection each", load{tests: "set,get", pipeline: 1, size: 64, requests: requests / 5, reconnect: true}, nil, "reported"},
+	all := func(size, pipeline int) load {
+		n := requests
+		if pipeline > 1 {
+			n *= 6
+		}
+		return load{tests: "set,get", pipeline: pipeline, size: size, requests: n}
 	}
+	reconnecting := all(64, 1)
+	reconnecting.requests, reconnecting.reconnect = requests/5, true
+	var cells []cell
+	for _, size := range []int{64, 1024} {
+		for _, pipeline := range []int{1, 16} {
+			cells = append(cells, cell{load: all(size, pipeline), to: nodeAt})
+		}
+	}
+	cells = append(cells, cell{load: all(64, 1), to: primaryAt}, cell{load: all(64, 16), to: primaryAt},
+		cell{load: all(64, 1), to: nodeAt, members: 1_000}, cell{load: all(64, 1), to: primaryAt, members: 10_000},
+		cell{load: reconnecting, to: nodeAt}, cell{load: reconnecting, to: primaryAt, members: 10_000})
+	var lines []*line
+	for _, members := range []int{0, 1_000, 10_000} {
+		got, err := throughputs(ctx, b, members, slices.DeleteFunc(slices.Clone(cells), func(c cell) bool { return c.members != members }))
+		if lines = append(lines, got...); err != nil {
+			return values(lines), err
+		}
+	}
+	return values(lines), nil
+}
+
+// cell is one load on one way, with so many more members in the group that is let in.
+type cell struct {
+	load    load
+	to      string
+	members int
+}
+
+func (c cell) line(test string) *line {
+	l := &line{unit: "k/s", bars: []bar{ratioAtLeast(0.95)}}
+	way := "node"
+	if c.to == primaryAt {
+		way = "primary endpoint"
+	}
+	how := fmt.Sprintf("%d B, -P %d", c.load.size, c.load.pipeline)
+	if c.load.reconnect {
+		how, l.bars, l.note = "a connection each", nil, "reported"
+	}
+	l.what = fmt.Sprintf("kernel fabric, rules for %d members, %s, %s, %s", c.members+2, way, how, test)
+	return l
+}
+
+// throughputs measures cells by turns, with rules and without.
+func throughputs(ctx context.Context, b *bench, members int, cells []cell) ([]*line, error) {
 	tests := []string{"SET", "GET"}
 	var lines []*line
 	for _, c := range cells {
 		for _, test := range tests {
-			lines = append(lines, &line{what: "kernel fabric, rules in force, " + c.name + ", " + test, unit: "k/s", bars: c.bars, note: c.note})
+			lines = append(lines, c.line(test))
 		}
 	}
 	if os.Geteuid() != 0 {
-		return unprivileged(lines), nil
+		unprivileged(lines)
+		return lines, nil
 	}
-	err := withKernelEngine(ctx, false, func(bare *netns.Namespace) error {
-		return withKernelEngine(ctx, true, func(ruled *netns.Namespace) error {
+	rate := func(from *netns.Namespace, l load, to string) (rates map[string]float64, err error) {
+		doErr := from.Do(func() (e error) { rates, e = l.run(ctx, to, false); return e })
+		return rates, doErr
+	}
+	return lines, withKernelEngine(ctx, false, 0, func(bare *netns.Namespace) error {
+		return withKernelEngine(ctx, true, members, func(ruled *netns.Namespace) error {
 			for range b.rounds(20, 2) {
 				for i, c := range cells {
-					sides := []map[string]float64{}
-					for _, from := range []*netns.Namespace{bare, ruled} {
-						var rates map[string]float64
-						if err := from.Do(func() (err error) { rates, err = c.load.run(ctx, node, false); return err }); err != nil {
-							return err
-						}
-						sides = append(sides, rates)
+					without, err := rate(bare, c.load, nodeAt) // endpoints are a matter of rules
+					if err != nil {
+						return err
+					}
+					with, err := rate(ruled, c.load, c.to)
+					if err != nil {
+						return err
 					}
 					for j, test := range tests {
 						l := lines[len(tests)*i+j]
-						l.bare, l.larder = append(l.bare, sides[0][test]), append(l.larder, sides[1][test])
+						l.bare, l.larder = append(l.bare, without[test]), append(l.larder, with[test])
 					}
 				}
 			}
 			return nil
 		})
 	})
-	return values(lines), err
 }
 
 // withKernelEngine lends an instance whose VPC has an engine.
-func withKernelEngine(ctx context.Context, ruled bool, fn func(instance *netns.Namespace) error) error {
+func withKernelEngine(ctx context.Context, ruled bool, members int, fn func(instance *netns.Namespace) error) error {
 	return onKernel(ruled, func(k *kernelSide) error {
-		for _, change := range []func(){func() { k.addNode(0) }, func() { k.addInstance(0) }} {
+		for _, change := range []func(){func() { k.addNode(0) }, k.addPrimary, func() { k.addInstance(0) }, func() { k.addMembers(members) }} {
 			if _, err := k.add(ctx, change); err != nil {
 				return err
 			}
@@ -176,7 +228,7 @@ func onKernel(ruled bool, fn func(*kernelSide) error) (err error) {
 		world: network.World{
 			VPCs: []network.VPC{{ID: "vpc-1", CIDR: cidr}},
 			Groups: []network.Group{{ID: "sg-1", VPC: "vpc-1", Rules: []network.Rule{
-				{ID: "sgr-1", Protocol: network.TCP, From: 6379, To: 6379, CIDR: cidr},
+				{ID: "sgr-1", Protocol: network.TCP, From: 6379, To: 6379, Group: "sg-1"},
 				{ID: "sgr-2", Protocol: network.AnyProtocol, Egress: true, CIDR: netip.MustParsePrefix("0.0.0.0/0")},
 			}}},
 		},
@@ -231,6 +283,20 @@ func (k *kernelSide) addNode(i int) {
 	k.net.Local = append(k.net.Local, at)
 	k.in.Nodes = append(k.in.Nodes, rules.Service{Protocol: network.TCP, At: netip.AddrPortFrom(at, 6379)})
 	k.join(fmt.Sprintf("node-%d", i), at, true)
+}
+
+// addPrimary adds an endpoint that leads to the first node.
+func (k *kernelSide) addPrimary() {
+	at := netip.MustParseAddrPort(primaryAt)
+	k.net.Local = append(k.net.Local, at.Addr())
+	k.in.Endpoints = append(k.in.Endpoints, rules.Endpoint{At: at, Targets: []netip.AddrPort{netip.MustParseAddrPort(nodeAt)}})
+}
+
+// addMembers adds so many interfaces to the group, which nobody has.
+func (k *kernelSide) addMembers(n int) {
+	for i := range n {
+		k.join(fmt.Sprintf("member-%d", i), netip.AddrFrom4([4]byte{172, 31, byte(64 + i/250), byte(1 + i%250)}), false)
+	}
 }
 
 func (k *kernelSide) addInstance(i int) {
