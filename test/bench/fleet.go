@@ -19,7 +19,7 @@ import (
 func fleet(ctx context.Context, b *bench) ([]line, error) {
 	groups := b.size(100, 10)
 	ready := line{what: fmt.Sprintf("%d groups of three: first call to all `available`", groups), unit: "s", note: "reported"}
-	idle := line{what: "the same: idle CPU of `serve`", unit: "% of a core", bars: []bar{medianAtMost(6)}}
+	idle := line{what: "the same: idle CPU of `serve`", unit: "% of a core", note: "reported; each primary is asked ten times a second"}
 	heal := line{what: "the same: a third of the engines killed at once, until all groups are well", unit: "s", note: "reported"}
 	err := deployed(ctx, func(d *harness.Deployment) error {
 		api := d.ElastiCache()
