@@ -94,6 +94,9 @@ type CacheClusterStatus struct {
 	// Recovering are the ids of nodes that are being brought back after their
 	// process ended by itself, sorted.
 	Recovering []string
+	// Mute are the ids of nodes of which an event has told that they do not answer,
+	// sorted.
+	Mute []string
 	// ParameterGroup is the group whose values the nodes run with, and
 	// ParameterValues are those that the user had changed in it;
 	// ParameterApplyStatus is "in-sync", "applying" or "pending-reboot".

@@ -95,6 +95,12 @@ const (
 	NodeGone     = "gone"     // deleted: no process, no directory, no address
 )
 
+// Values of NodeStatus.Mute.
+const (
+	NodeBusy  = "busy"  // works at something that keeps it from all else
+	NodeStill = "still" // shows no sign of life
+)
+
 // NodeStatus is the runtime's last report. Only what changes rarely is kept
 // here; offsets are asked for when they are needed.
 type NodeStatus struct {
@@ -116,6 +122,9 @@ type NodeStatus struct {
 	LinkUp bool
 	// Lagging: a replica in sync that is so far behind that it is not to be read from.
 	Lagging bool
+	// Mute says why a process in service has long given no answer but that it is busy;
+	// empty for one that answers.
+	Mute string
 	// Filled: the process of this incarnation holds, or has held, the data of its
 	// group: it was a primary, or a replica in sync.
 	Filled bool

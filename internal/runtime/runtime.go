@@ -224,6 +224,12 @@ const (
 	PhaseGone     = "gone"     // deleted: no process, no directory, no address
 )
 
+// Values of Report.Mute; they are those of resource.NodeStatus.
+const (
+	MuteBusy  = "busy"  // works at something that keeps it from all else, as a long script does
+	MuteStill = "still" // shows no sign of life
+)
+
 // Report is what is true of one node.
 type Report struct {
 	ID          string
@@ -243,6 +249,9 @@ type Report struct {
 	LinkUp bool
 	// Lagging: the primary says that the replica is far behind; see engine.State.
 	Lagging bool
+	// Mute says why a process in service has long given no answer but that it is busy;
+	// empty for one that answers.
+	Mute string
 	// LoginServed: new connections are logged in by the relay.
 	LoginServed bool
 	MaxClients  int

@@ -30,6 +30,8 @@ type Engine struct {
 	Data    int64
 	Started time.Time
 	Message string
+	// Mute is what Report.Mute is.
+	Mute string
 	// Binary is the program of the process.
 	Binary catalog.Binary
 }
@@ -182,6 +184,7 @@ func (r *Runtime) Kill(nodes ...string) {
 	for _, node := range nodes {
 		if e := r.engines[node]; e != nil && e.Phase == "running" {
 			e.Phase, e.Role, e.LinkUp, e.Data = "exited", "", false, 0
+			e.Mute = ""
 			r.report(node)
 		}
 	}
@@ -214,6 +217,15 @@ func (r *Runtime) Silence(node string, silent bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.silent[node] = silent
+}
+
+// Mute lets the process of a node give no answer for long, for a reason; an empty one
+// lets it answer again.
+func (r *Runtime) Mute(node, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.engines[node].Mute = reason
+	r.report(node)
 }
 
 // Set changes the data of a node behind everybody's back.
@@ -349,7 +361,7 @@ func (r *Runtime) report(id string) {
 	e := r.engines[id]
 	out := runtime.Report{
 		ID: id, Incarnation: e.Node.Incarnation, Generation: e.Generation, Phase: e.Phase,
-		Started: e.Started, Role: e.Role, LinkUp: e.LinkUp, Message: e.Message,
+		Started: e.Started, Role: e.Role, LinkUp: e.LinkUp, Message: e.Message, Mute: e.Mute,
 		Binary: e.Binary.Path, BinaryVersion: e.Binary.Version,
 	}
 	if e.Phase == "running" {

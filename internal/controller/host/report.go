@@ -107,7 +107,7 @@ func next(n *resource.Node, r runtime.Report, now time.Time) resource.NodeStatus
 	}
 	s := resource.NodeStatus{
 		Phase: r.Phase, Incarnation: r.Incarnation, Generation: r.Generation, PID: r.PID,
-		Binary: r.Binary, BinaryVersion: r.BinaryVersion, Role: r.Role, LinkUp: r.LinkUp, Lagging: r.Lagging,
+		Binary: r.Binary, BinaryVersion: r.BinaryVersion, Role: r.Role, LinkUp: r.LinkUp, Lagging: r.Lagging, Mute: r.Mute,
 		LoginServed: r.LoginServed, MaxClients: r.MaxClients, Message: r.Message,
 	}
 	same := n.Status.Incarnation == r.Incarnation

@@ -170,9 +170,40 @@ func (o Observation) nodes(s *resource.CacheClusterStatus) (ready bool, events [
 		s.NodeStatus[id] = StatusDeleting
 		delete(recovering, id)
 	}
+	events = append(events, o.mute(s)...)
 	forget(s.NodeStatus, o)
 	s.Recovering = slices.Sorted(maps.Keys(recovering))
 	return ready, append(events, recoveryEvents(lost, found)...)
+}
+
+// mute tells of each spell in which a node does not answer, and of its end unless the
+// node itself has ended.
+func (o Observation) mute(s *resource.CacheClusterStatus) (events []string) {
+	var now []string
+	for _, m := range o.Members {
+		id := m.Slot.ID
+		told := slices.Contains(s.Mute, id)
+		switch {
+		case m.Node == nil:
+		case m.Node.Status.Mute != "":
+			now = append(now, id)
+			if !told {
+				events = append(events, "Cache node "+id+" does not respond: "+muteReason(m.Node.Status.Mute))
+			}
+		case told && Alive(m.Node):
+			events = append(events, "Cache node "+id+" responds again")
+		}
+	}
+	slices.Sort(now)
+	s.Mute = now
+	return events
+}
+
+func muteReason(mute string) string {
+	if mute == resource.NodeBusy {
+		return "it is busy"
+	}
+	return "its process shows no sign of life"
 }
 
 func recoveryEvents(lost, found []string) []string {
@@ -279,6 +310,7 @@ func DiffStatus(a, b resource.CacheClusterStatus) []string {
 	add(a.Engine != b.Engine || a.EngineVersion != b.EngineVersion, "runs %s %s", b.Engine, b.EngineVersion)
 	add(a.NodeType != b.NodeType, "is of type %s", b.NodeType)
 	add(!slices.Equal(a.Recovering, b.Recovering), "recovering %v", b.Recovering)
+	add(!slices.Equal(a.Mute, b.Mute), "mute %v", b.Mute)
 	add(a.ParameterGroup != b.ParameterGroup, "parameter group %s", b.ParameterGroup)
 	for _, name := range DifferentKeys(a.ParameterValues, b.ParameterValues) {
 		add(true, "parameter %s", name)

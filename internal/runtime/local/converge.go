@@ -58,6 +58,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 			return 0
 		}
 	}
+	n.mute = mute{}
 	n.complete(want)
 	n.watch(want)
 	n.report(n.phase())
@@ -279,8 +280,10 @@ func (n *node) sessionFailed(err error) time.Duration {
 		return wait
 	case errors.Is(err, engine.ErrBusy):
 		n.trouble = err.Error()
+		n.noAnswer(runtime.MuteBusy)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		n.trouble = "the engine does not answer"
+		n.noAnswer("")
 		n.hangUp()
 	default:
 		// A connection that was cut is worth no word the first time: customers

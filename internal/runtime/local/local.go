@@ -4,6 +4,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,8 +54,11 @@ type Config struct {
 	// MaxClients is how many client connections the fabric carries at once, over
 	// all nodes; 0 means that it sets no limit.
 	MaxClients int
-	Clock      core.Clock
-	Log        *slog.Logger
+	// BusyTimeout is for how long an engine may give no answer, or none but that it is
+	// busy, before that is reported; 0 means 15 s.
+	BusyTimeout time.Duration
+	Clock       core.Clock
+	Log         *slog.Logger
 	// Ephemeral makes Close stop the engines and the fabric too.
 	Ephemeral bool
 }
@@ -104,6 +109,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return nil, fmt.Errorf("local: limit of open files: %w", err)
 	}
+	cfg.BusyTimeout = cmp.Or(cfg.BusyTimeout, busyTimeout)
 	base := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithCancel(base)
 	r := &Runtime{

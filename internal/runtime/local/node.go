@@ -66,6 +66,7 @@ type node struct {
 	away    bool        // found ended at the start; not reported yet
 	quiet   time.Time   // since when proc does not answer
 	life    life        // of proc, when it was last found not to answer
+	mute    mute        // since proc in service last answered
 
 	seen     *runtime.Node // the spec that the fields below are about
 	done     bool          // seen is in force in the engine
@@ -280,7 +281,7 @@ func (n *node) noticeExit() {
 	n.hangUp()
 	n.unwatched()
 	n.proc.release()
-	n.proc, n.state, n.stopping, n.fenced = nil, engine.State{}, time.Time{}, core.Secret{}
+	n.proc, n.state, n.stopping, n.fenced, n.mute = nil, engine.State{}, time.Time{}, core.Secret{}, mute{}
 	n.rt.net.dropBackend(n.id, n.uid)
 	switch {
 	case intended:
@@ -327,7 +328,7 @@ func (n *node) report(phase string) {
 	r.Binary, r.BinaryVersion = n.rec.Binary, n.rec.Version
 	r.Generation, r.Started = n.rec.Generation, n.rec.Started
 	if n.proc != nil {
-		r.PID = n.proc.pid
+		r.PID, r.Mute = n.proc.pid, n.mute.reason
 		r.Role, r.LinkUp, r.MaxClients = n.state.Role, n.state.LinkUp, n.state.MaxClients
 		r.Lagging = r.LinkUp && n.lagging.Load()
 		if most := n.rt.cfg.MaxClients; most > 0 && n.rec.Direct.IsZero() {

@@ -244,6 +244,15 @@ func (r *rig) client(n runtime.Node, args ...string) string {
 // exchange sends an inline command and reads what is there of the answer.
 func exchange(t testing.TB, conn net.Conn, args ...string) string {
 	t.Helper()
+	answer, err := attempt(conn, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// attempt is exchange for other goroutines than the test's.
+func attempt(conn net.Conn, args ...string) (string, error) {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	var b strings.Builder
 	fmt.Fprintf(&b, "*%d\r\n", len(args))
@@ -251,14 +260,11 @@ func exchange(t testing.TB, conn net.Conn, args ...string) string {
 		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
 	}
 	if _, err := io.WriteString(conn, b.String()); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	buf := make([]byte, 1<<16)
 	n, err := conn.Read(buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(buf[:n]))
+	return strings.TrimSpace(string(buf[:n])), err
 }
 
 // notes is a fabric that serves nobody.

@@ -168,6 +168,7 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 		return never
 	}
 	n.trouble = "the engine does not answer: " + err.Error()
+	n.noAnswer("")
 	n.report(n.phase())
 	return 200 * time.Millisecond
 }

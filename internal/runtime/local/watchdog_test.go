@@ -2,7 +2,6 @@ package local
 
 import (
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -28,8 +27,6 @@ func TestHungEngine(t *testing.T) {
 		r := newRig(t)
 		primary, _ := r.watched(kind)
 		pid := r.settled(primary).PID
-		// The watchdog has to have seen the replica.
-		time.Sleep(3 * watchInterval)
 		began := time.Now()
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
@@ -46,40 +43,26 @@ func TestHungEngine(t *testing.T) {
 	})
 }
 
-// What keeps an engine from answering is not always that it hangs.
-func TestBusyEngineIsLeftAlone(t *testing.T) {
+// A stop that is over before its time is no hang.
+func TestShortStop(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		primary, _ := r.watched(kind)
 		pid := r.settled(primary).PID
-		same := func(after string) {
-			t.Helper()
-			if got := r.client(primary, "PING"); got != "+PONG" {
-				t.Errorf("after %s it says %s", after, got)
-			}
-			if rep := r.settled(primary); rep.PID != pid {
-				t.Errorf("%s ended it", after)
-			}
-		}
-		for name, command := range map[string][]string{
-			"a script":   {"EVAL", "local t = redis.call('TIME')[1] + 3; while redis.call('TIME')[1] + 0 < t do end return 1", "0"},
-			"a big KEYS": {"EVAL", "for i = 1, 300000 do redis.call('SET', 'k' .. i, i) end return #redis.call('KEYS', '*')", "0"},
-			"FLUSHALL":   {"FLUSHALL", "SYNC"},
-		} {
-			if got := r.client(primary, command...); strings.HasPrefix(got, "-") {
-				t.Errorf("%s: %s", name, got)
-			}
-			same(name)
-		}
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(watchMisses * watchInterval / 2)
+		time.Sleep(watchMisses * watchInterval / 2) // the stop itself
 		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		same("a short stop")
+		if got := r.client(primary, "PING"); got != "+PONG" {
+			t.Errorf("after a short stop it says %s", got)
+		}
+		if rep := r.settled(primary); rep.PID != pid {
+			t.Error("a short stop ended it")
+		}
 	})
 }
 
@@ -95,7 +78,7 @@ func TestHungEngineWithoutReplica(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * watchMisses * watchInterval)
+	time.Sleep(2 * watchMisses * watchInterval) // that nothing happens in this time is the test
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
