@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the compatibility tests drive Larder with: the AWS CLI, boto3,
-# the SDK for JavaScript, redis-cli, ip and openssl. Installs only what is
+# the SDK for JavaScript, ioredis, redis-py, redis-cli, ip and openssl. Installs only what is
 # missing; with everything in place it needs neither network nor root.
 set -euo pipefail
 # shellcheck source=scripts/apt.sh
@@ -8,6 +8,7 @@ set -euo pipefail
 
 need awscli have aws
 need python3-boto3 python3 -c 'import boto3'
+need python3-redis /usr/bin/python3 -c 'import redis.cluster'
 need redis-tools have redis-cli
 need redis-tools have redis-benchmark
 need iproute2 have ip

@@ -14,6 +14,10 @@ import (
 var deployment *harness.Deployment
 
 func TestMain(m *testing.M) {
+	if os.Getenv("LARDER_CLUSTER_CLIENT") != "" {
+		goRedisClient() // this program is one of the clients of TestClusterClients
+		return
+	}
 	os.Exit(func() int {
 		d, err := harness.Launch(context.Background(), harness.Options{})
 		if err != nil {

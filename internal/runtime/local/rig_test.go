@@ -171,7 +171,7 @@ var numbers atomic.Int64
 func makeNode(kind string) runtime.Node {
 	i := numbers.Add(1)
 	address := func(window int) core.Endpoint {
-		return core.Endpoint{Address: fmt.Sprintf("127.%d.%d.%d", window+os.Getpid()%40, os.Getpid()/40%250, i%250+1), Port: 6379}
+		return core.Endpoint{Address: fmt.Sprintf("127.%d.%d.%d", window+os.Getpid()%20, os.Getpid()/20%250, i%250+1), Port: 6379}
 	}
 	n := runtime.Node{
 		ID: fmt.Sprintf("us-east-1/cluster-%d/0001", i), UID: fmt.Sprintf("uid%d", i), Incarnation: 1, Generation: 1,
