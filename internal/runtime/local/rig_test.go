@@ -183,7 +183,7 @@ func makeNode(kind string) runtime.Node {
 	}
 	n.Advertised, n.VPC = n.Bound, n.Bound
 	if kind != engine.Memcached {
-		n.Replication = address(120)
+		n.Replication = address(80)
 	}
 	return n
 }

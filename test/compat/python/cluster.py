@@ -58,7 +58,7 @@ def run(name, mode):
                 write(key, i)
                 if mode == "plain" or replicated(key):
                     break
-            except AttributeError:  # versions before 5 stumble over ASK to a node that they have not met
+            except AttributeError:  # 4.3 stumbles over ASK to a node that it has not met
                 stumbled += 1
             except Exception as e:  # whatever an application would see
                 errors.append(f"{type(e).__name__}: {e}")
