@@ -108,6 +108,9 @@ type Session interface {
 	// node learns from it where clients find the engine, which it would not from one
 	// that it looks for itself.
 	Meet(ctx context.Context, n runtime.ClusterNode) error
+	// Misjudges reports whether the engine takes the node with this id in its cluster
+	// for a replica. It misjudges nobody whom it does not know.
+	Misjudges(ctx context.Context, primary string) (bool, error)
 	// Acknowledge has a replica tell its primary now that it has the dataset. A
 	// primary sends its writes only from then on; by itself a replica says so
 	// up to a second later.

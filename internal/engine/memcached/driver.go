@@ -91,6 +91,11 @@ func (s *session) Hold(ctx context.Context) (engine.State, error) { return s.Obs
 // Meet implements engine.Session. Memcached has no cluster.
 func (s *session) Meet(context.Context, runtime.ClusterNode) error { return errors.ErrUnsupported }
 
+// Misjudges implements engine.Session.
+func (s *session) Misjudges(context.Context, string) (bool, error) {
+	return false, errors.ErrUnsupported
+}
+
 // SetPace implements engine.Session. Memcached has only one.
 func (s *session) SetPace(context.Context, engine.Pace) error { return nil }
 

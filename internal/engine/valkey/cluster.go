@@ -26,8 +26,8 @@ type membership struct {
 	strangers []string
 	// empty: it follows nobody and has no slots.
 	empty bool
-	// serving: it was found to serve, and knows the longer timeout.
-	serving bool
+	// timeout is how long it waits for other nodes, as last set.
+	timeout string
 }
 
 // view asks the engine what it knows of its cluster.
@@ -54,7 +54,6 @@ func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 	if err := s.attempt(ctx, farewells(v, c)); err != nil {
 		return err
 	}
-	s.place.strangers = strangers(v, c)
 	steps := takeRole(v, c)
 	if err := s.attempt(ctx, steps); err != nil {
 		return err
@@ -64,10 +63,16 @@ func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 			return err
 		}
 	}
-	s.place.known = len(v.nodes)
-	s.place.empty = v.self.primary == "" && len(v.self.slots) == 0
-	s.place.settled = len(s.place.strangers) == 0 && len(farewells(v, c)) == 0 && len(takeRole(v, c)) == 0 && inPlace(v, c)
+	s.place.judge(v)
 	return nil
+}
+
+// judge notes what a view says of the engine's place.
+func (p *membership) judge(v clusterView) {
+	p.known = len(v.nodes)
+	p.empty = v.self.primary == "" && len(v.self.slots) == 0
+	p.strangers = strangers(v, p.want)
+	p.settled = len(p.strangers) == 0 && len(farewells(v, p.want)) == 0 && len(takeRole(v, p.want)) == 0 && inPlace(v, p.want)
 }
 
 // attempt makes changes that the engine may refuse as long as the others are not
@@ -116,6 +121,20 @@ func (s *session) Meet(ctx context.Context, n runtime.ClusterNode) error {
 		return busy(fmt.Errorf("valkey: meet a node: %w", err))
 	}
 	return nil
+}
+
+// Misjudges implements engine.Session.
+func (s *session) Misjudges(ctx context.Context, primary string) (bool, error) {
+	_, err := s.conn.do(ctx, "CLUSTER", "REPLICAS", primary)
+	var r refusal
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.As(err, &r) && r.code() == "ERR":
+		// Else it says that this is no primary.
+		return !strings.Contains(r.text, "Unknown node"), nil
+	}
+	return false, busy(fmt.Errorf("valkey: ask for the replicas of a node: %w", err))
 }
 
 // takeRole are the commands that give the engine its role and slots, as far as it is
@@ -173,7 +192,7 @@ func inPlace(v clusterView, c *runtime.Cluster) bool {
 }
 
 // observeCluster completes a state by what the engine says of its cluster, and has
-// it be patient with others once it serves.
+// it be as patient with others as it should.
 func (s *session) observeCluster(ctx context.Context, state *engine.State, info string) error {
 	ok, known := false, 0
 	for line := range strings.SplitSeq(info, "\r\n") {
@@ -186,6 +205,14 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 		}
 	}
 	p := &s.place
+	if p.settled && !ok {
+		// It may have lost what it had, to somebody who did not know better.
+		v, err := s.view(ctx)
+		if err != nil {
+			return err
+		}
+		p.judge(v)
+	}
 	state.Strangers = p.strangers
 	state.Unsettled = !p.settled || known != p.known
 	switch {
@@ -196,12 +223,23 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 	default:
 		state.LinkUp = ok
 	}
-	if p.serving || !ok || state.Unsettled {
+	return s.bePatient(ctx, ok)
+}
+
+// bePatient gives an engine that serves the longer timeout of nodes, and one that does
+// not the shorter: it takes twice that time to forgive a node that it held for lost, and
+// does not serve until then.
+func (s *session) bePatient(ctx context.Context, serves bool) error {
+	timeout := joiningTimeout
+	if serves {
+		timeout = servingTimeout
+	}
+	if s.place.timeout == timeout || serves && !s.place.settled {
 		return nil
 	}
-	if _, err := s.conn.do(ctx, "CONFIG", "SET", "cluster-node-timeout", servingTimeout); err != nil {
+	if _, err := s.conn.do(ctx, "CONFIG", "SET", "cluster-node-timeout", timeout); err != nil {
 		return fmt.Errorf("valkey: set the timeout of nodes: %w", err)
 	}
-	p.serving = true
+	s.place.timeout = timeout
 	return nil
 }

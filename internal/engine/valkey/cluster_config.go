@@ -13,9 +13,9 @@ const (
 	nodesFile = "nodes.conf"
 	// A node that does not answer for as long as this is suspected. It decides
 	// nothing here, as Larder replaces primaries, but an engine also waits for so long
-	// before it serves in a cluster that it has just come to know; so it begins with
-	// the shorter time, and gets the longer one, which a busy host does not
-	// exceed, once it serves.
+	// before it serves in a cluster that it has just come to know; so it has the
+	// shorter time until it serves, and then the longer one, which a busy host does
+	// not exceed.
 	joiningTimeout = "500"
 	servingTimeout = "15000"
 )

@@ -2,8 +2,10 @@ package local
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -137,11 +139,6 @@ func TestCluster(t *testing.T) {
 				t.Errorf("the new primary has %s", got)
 			}
 		})
-		if kind == "valkey" {
-			// Valkey's nodes sometimes come to disagree about a shard of which no process is
-			// left; see docs/compatibility.md.
-			return
-		}
 		t.Run("a whole shard is lost", func(t *testing.T) {
 			began := time.Now()
 			r.kill(nodes[0])
@@ -176,5 +173,97 @@ func TestCluster(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// stall has the process of a node stand still for moments until the function that it
+// gives is called, which a busy host does to it too.
+func (r *rig) stall(n runtime.Node) (stop func()) {
+	pid, done := r.settled(n).PID, make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		pause := func(most int) {
+			select {
+			case <-time.After(time.Duration(rand.IntN(most)) * time.Millisecond):
+			case <-done:
+			}
+		}
+		for range 20 {
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+			pause(150)
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+			pause(10)
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// TestClusterSurvivors: the engines of other shards take in the loss of a shard whose
+// members change places, however late they hear of what.
+func TestClusterSurvivors(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0, 0}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		stop := r.stall(nodes[1])
+		for _, i := range []int{0, 2, 3} {
+			r.kill(nodes[i])
+			nodes[i].Incarnation++
+		}
+		clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		stop()
+		want := "0-8191 " + nodes[2].Advertised.String() + " 8192-16383 " + nodes[1].Advertised.String()
+		for _, n := range nodes {
+			eventually(t, "told who is primary", func() bool { return r.slotsOf(n) == want })
+		}
+	})
+}
+
+// TestNobodyFollowsTooEarly: a replica does not follow its primary before every
+// engine of the cluster knows that one for a primary.
+func TestNobodyFollowsTooEarly(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		other := r.settled(nodes[1]).PID
+		if err := syscall.Kill(other, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(other, syscall.SIGCONT) }()
+		r.kill(nodes[0])
+		r.kill(nodes[2])
+		nodes[0].Incarnation++
+		nodes[2].Incarnation++
+		clustered(nodes, []int{2, 1, 2}, map[int]string{2: slots[0], 1: slots[1]})
+		r.apply(nodes...)
+		for _, i := range []int{0, 2} {
+			r.wait(nodes[i].ID, "started", func(rep runtime.Report) bool {
+				return rep.Incarnation == nodes[i].Incarnation && rep.PID != 0
+			})
+		}
+		for deadline := time.Now().Add(300 * time.Millisecond); time.Now().Before(deadline); {
+			r.mu.Lock()
+			rep := r.reports[nodes[0].ID]
+			r.mu.Unlock()
+			if rep.Incarnation == nodes[0].Incarnation && rep.Role == "slave" {
+				t.Fatal("it follows, and an engine does not know yet whom")
+			}
+			time.Sleep(time.Millisecond) // between looks
+		}
+		if err := syscall.Kill(other, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		r.settledAll(nodes)
 	})
 }

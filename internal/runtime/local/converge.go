@@ -28,7 +28,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 	if wait := n.retryAt.Sub(now); wait > 0 {
 		return wait
 	}
-	if err := n.meetOthers(ctx); err != nil {
+	if err := errors.Join(n.meetOthers(ctx), n.vouchToOthers(ctx)); err != nil {
 		return n.sessionFailed(err)
 	}
 	if !n.done {
@@ -71,8 +71,11 @@ func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
 	var wait time.Duration
 	switch {
-	case want.Cluster != nil:
+	case want.Cluster != nil && want.Primary == nil:
 		wait = n.awaitHeld(ctx, want)
+	case want.Cluster != nil && !follows:
+		wait = n.awaitVouchers(want)
+	case want.Cluster != nil:
 	case n.state.Role == "" || follows || n.abdicates(want):
 	case want.Primary == nil:
 		wait = n.awaitAbdication(ctx, want)

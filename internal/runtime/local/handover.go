@@ -77,7 +77,7 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 // awaitHeld gives how long a replica that becomes the primary of its shard shall
 // still wait for the one that it takes over from.
 func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration {
-	if want.Primary != nil || !n.rec.Ready {
+	if !n.rec.Ready {
 		return 0
 	}
 	state, err := n.session.Observe(ctx)

@@ -79,3 +79,93 @@ func (n *node) meetOthers(ctx context.Context) error {
 	}
 	return nil
 }
+
+// A replica tells every engine of its cluster whom it follows. One that has not heard
+// yet that this is a primary now, and takes it for a replica of the very one that
+// speaks, would have the two follow each other; a Valkey runs in circles then and never
+// answers again. So nobody follows a primary before all know it for one:
+//
+//	new primary --serves--> others hear of it --vouch--> replicas follow it
+
+// awaitVouchers gives how long a replica-to-be shall wait before it asks the engines of
+// its cluster again whether they know its primary for one.
+func (n *node) awaitVouchers(want *runtime.Node) time.Duration {
+	primary := want.Cluster.Primary
+	waits := false
+	for _, other := range n.rt.clusterOf(want) {
+		if other.running.Load() && !n.vouched(other, primary) {
+			other.shallVouch(n, primary)
+			waits = true
+		}
+	}
+	if waits {
+		return joinPause
+	}
+	return 0
+}
+
+// clusterOf are the other nodes of the cluster of a node.
+func (r *Runtime) clusterOf(of *runtime.Node) (nodes []*node) {
+	peers := make(map[string]bool, len(of.Cluster.Peers))
+	for _, p := range of.Cluster.Peers {
+		peers[p.ID] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.nodes {
+		if want := n.wanted(); want != nil && want.Cluster != nil && peers[want.Cluster.Self.ID] {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+func (n *node) vouched(other *node, primary string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.vouchers[other] == primary
+}
+
+// forgetVouchers has all be asked again.
+func (n *node) forgetVouchers() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.vouchers)
+}
+
+// shallVouch asks the node whether its engine knows a primary for one, on behalf of
+// one that is to follow it.
+func (n *node) shallVouch(to *node, primary string) {
+	n.mu.Lock()
+	if n.vouch == nil {
+		n.vouch = make(map[*node]string)
+	}
+	n.vouch[to] = primary
+	n.mu.Unlock()
+	n.poke()
+}
+
+// vouchToOthers answers those who asked, if it can vouch; else they ask again.
+func (n *node) vouchToOthers(ctx context.Context) error {
+	n.mu.Lock()
+	asked := maps.Clone(n.vouch)
+	clear(n.vouch)
+	n.mu.Unlock()
+	for to, primary := range asked {
+		wrong, err := n.session.Misjudges(ctx, primary)
+		if err != nil {
+			return err
+		}
+		if wrong {
+			continue
+		}
+		to.mu.Lock()
+		if to.vouchers == nil {
+			to.vouchers = make(map[*node]string)
+		}
+		to.vouchers[n] = primary
+		to.mu.Unlock()
+		to.poke()
+	}
+	return nil
+}

@@ -154,6 +154,7 @@ func (r *Runtime) adopt() error {
 		}
 		n.proc, n.away = p, p == nil && rec.Ready
 		if p != nil {
+			n.running.Store(true)
 			known[p.pid] = true
 			r.cfg.Log.Info("engine found running", "node", n.id, "pid", p.pid)
 		}

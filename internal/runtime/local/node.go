@@ -48,12 +48,15 @@ type node struct {
 	poked     chan struct{}
 	questions chan question
 	hurried   atomic.Int64 // when somebody last waited for the engine, in Unix nanoseconds
+	running   atomic.Bool  // there is a process
 
-	mu      sync.Mutex
-	spec    *runtime.Node                  // what is wanted; nil: that there is no such node
-	told    bool                           // a document has said so
-	meet    map[string]runtime.ClusterNode // nodes of its cluster that do not know it yet, by id
-	version int64                          // of the network with that document's endpoints
+	mu       sync.Mutex
+	spec     *runtime.Node                  // what is wanted; nil: that there is no such node
+	told     bool                           // a document has said so
+	meet     map[string]runtime.ClusterNode // nodes of its cluster that do not know it yet, by id
+	vouch    map[*node]string               // who wants to follow which node of the cluster, if this one vouches for it
+	vouchers map[*node]string               // who knows which node of the cluster for a primary
+	version  int64                          // of the network with that document's endpoints
 
 	// All below belongs to the node's goroutine.
 
@@ -241,6 +244,7 @@ func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
 		n.seen, n.done, n.refused = want, false, nil
 		n.failures, n.retryAt, n.waitFrom, n.lookWait = 0, time.Time{}, time.Time{}, 0
 		n.joinFrom = time.Time{}
+		n.forgetVouchers()
 		n.driver = drivers[want.Engine]
 	}
 	switch {
@@ -282,6 +286,7 @@ func (n *node) noticeExit() {
 	n.unwatched()
 	n.proc.release()
 	n.proc, n.state, n.stopping, n.fenced, n.mute = nil, engine.State{}, time.Time{}, core.Secret{}, mute{}
+	n.running.Store(false)
 	n.rt.net.dropBackend(n.id, n.uid)
 	switch {
 	case intended:

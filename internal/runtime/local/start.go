@@ -136,6 +136,7 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 		return err
 	}
 	n.proc, n.rec, n.syncing, n.joinFrom = p, rec, true, time.Time{}
+	n.running.Store(true)
 	n.hasten()
 	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)
