@@ -66,6 +66,12 @@ type target struct {
 	only string
 }
 
+// has reports whether CLUSTER/NODE is a node of it.
+func (t target) has(id string) bool {
+	cluster, _, _ := strings.Cut(id, "/")
+	return slices.ContainsFunc(t.clusters, func(c *resource.CacheCluster) bool { return c.ID == cluster }) && (t.only == "" || t.only == id)
+}
+
 func (s *Server) explain(r *http.Request) (any, error) {
 	q := r.URL.Query()
 	var out Explanation
@@ -83,24 +89,37 @@ func explain(r store.Reader, region, account, from, to, port string) (Explanatio
 	if err != nil {
 		return out, err
 	}
-	t, ok := findTarget(r, region, to)
+	var reached target
+	if p := who.publication; p != nil {
+		if port != "" {
+			return out, core.Errorf("InvalidParameterCombination", "%s leads to the port of its cache: leave the port out.", p.ID)
+		}
+		region, reached = p.Region, endpointTarget(r, p.Endpoint)
+		if to == "" {
+			_, out.To, _ = strings.Cut(p.Endpoint, "/")
+		}
+	}
+	t, ok := reached, true
+	if out.To == to {
+		t, ok = findTarget(r, region, to)
+	}
 	if !ok || len(t.clusters) == 0 {
-		return out, core.Errorf("NotFound", "There is no replication group, cache cluster or endpoint %q in %s.", to, region).WithStatus(http.StatusNotFound)
+		return out, core.Errorf("NotFound", "There is no replication group, cache cluster or endpoint %q in %s.", out.To, region).WithStatus(http.StatusNotFound)
 	}
 	first := t.clusters[0]
-	out.Port, out.TLS, out.Auth = first.Spec.Port, tlsText(first.Spec.TLS), authText(t.auth)
+	out.Port, out.TLS, out.Auth = first.Spec.Port, tlsText(who.tls(first)), authText(t.auth)
 	if port != "" {
 		if out.Port, err = strconv.Atoi(port); err != nil || out.Port < 1 || out.Port > 65535 {
 			return out, core.Errorf("ValidationError", "port: %q is not a port.", port)
 		}
 	}
 	world, interfaces := topology.World(r)
-	e := explainer{policy: network.Compile(world), region: region, account: account, port: out.Port, client: who, auth: t.auth}
+	e := explainer{policy: network.Compile(world), region: region, account: account, port: out.Port, client: who, reached: reached, auth: t.auth}
 	for _, c := range t.clusters {
 		for _, slot := range c.Spec.Nodes {
 			i, ok := interfaces[c.Region+"/"+c.ID+"/"+slot.ID]
 			id := c.ID + "/" + slot.ID
-			if !ok || t.only != "" && t.only != id {
+			if !ok || !t.has(id) {
 				continue
 			}
 			out.VPC = networkName(i.VPC)
@@ -114,32 +133,6 @@ func explain(r store.Reader, region, account, from, to, port string) (Explanatio
 	}
 	out.Warnings = warnings(r, t.clusters)
 	return out, nil
-}
-
-// client is who wants to connect: an address, or an instance with the address that
-// it has in its VPC.
-type client struct {
-	address  netip.Addr
-	instance *resource.Instance
-}
-
-func findClient(r store.Reader, from string) (client, error) {
-	if strings.HasPrefix(from, "i-") {
-		i, err := instanceNamed(r, from)
-		if err != nil {
-			return client{}, err
-		}
-		address, err := netip.ParseAddr(i.Spec.Address)
-		if err != nil {
-			return client{}, fmt.Errorf("address of %s: %w", i.ID, err)
-		}
-		return client{address, i}, nil
-	}
-	address, err := netip.ParseAddr(from)
-	if err != nil {
-		return client{}, core.Errorf("ValidationError", "from: %q is neither an IP address nor the id of an instance.", from)
-	}
-	return client{address: address}, nil
 }
 
 func findTarget(r store.Reader, region, to string) (target, bool) {
@@ -163,9 +156,9 @@ func findTarget(r store.Reader, region, to string) (target, bool) {
 		case is(g.Spec.ConfigurationEndpoint):
 			return groupTarget(r, g, func(string) bool { return true }), true
 		case is(g.Spec.PrimaryEndpoint):
-			return groupTarget(r, g, func(id string) bool { return id == g.Status.Primary }), true
+			return primaryTarget(r, g), true
 		case is(g.Spec.ReaderEndpoint):
-			return groupTarget(r, g, func(id string) bool { return id != g.Status.Primary || len(g.Spec.Members) == 1 }), true
+			return readerTarget(r, g), true
 		}
 	}
 	for _, c := range resource.CacheClusters.List(r, region+"/") {
@@ -179,6 +172,14 @@ func findTarget(r store.Reader, region, to string) (target, bool) {
 		}
 	}
 	return target{}, false
+}
+
+func primaryTarget(r store.Reader, g *resource.ReplicationGroup) target {
+	return groupTarget(r, g, func(id string) bool { return id == g.Status.Primary })
+}
+
+func readerTarget(r store.Reader, g *resource.ReplicationGroup) target {
+	return groupTarget(r, g, func(id string) bool { return id != g.Status.Primary || len(g.Spec.Members) == 1 })
 }
 
 // groupTarget are the members of a group that an endpoint leads to.
@@ -212,17 +213,19 @@ type explainer struct {
 	// groups are the names of those that the client is in.
 	groups []string
 	client client
-	auth   resource.Auth
+	// reached is what a publication leads to.
+	reached target
+	auth    resource.Auth
 }
 
 // locate finds the address that rules of a VPC see: one of the VPC stands for itself,
-// any other is a peer as it connects to an endpoint. An instance is in its own VPC
-// only.
+// any other is a peer as it connects to an endpoint. An instance or a publication is
+// in its own VPC only.
 func (e *explainer) locate(w network.Window, vpc string) {
 	from := e.client.address
-	if i := e.client.instance; i != nil {
+	if own := e.client.vpc; own != "" {
 		e.source, e.host = netip.Addr{}, false
-		if i.Spec.VPCID == vpc {
+		if own == vpc {
 			e.source = from
 		}
 		return
@@ -244,6 +247,10 @@ func (e explainer) verdict(id string, c *resource.CacheCluster, i network.Interf
 	}
 	if i := e.client.instance; i != nil && i.Spec.Power != resource.PowerRunning {
 		gate("instance", false, nil, i.ID+" does not run: it is "+i.Spec.Power)
+		return v
+	}
+	if p := e.client.publication; p != nil && !e.reached.has(id) {
+		gate("route", false, nil, fmt.Sprintf("%s leads to %s and nowhere else", p.ID, p.Endpoint))
 		return v
 	}
 	if !e.source.IsValid() {
@@ -283,7 +290,7 @@ func (e explainer) verdict(id string, c *resource.CacheCluster, i network.Interf
 	}
 	v.Allowed = gate("port", e.port == c.Spec.Port, nil, fmt.Sprintf("the node listens on port %d", c.Spec.Port))
 	if v.Allowed {
-		v.Gates = append(v.Gates, tlsGate(c.Spec.TLS), authGate(e.auth))
+		v.Gates = append(v.Gates, tlsGate(e.client.tls(c)), authGate(e.auth))
 	}
 	return v
 }

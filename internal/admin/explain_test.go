@@ -54,6 +54,15 @@ func explained(tx *store.Tx) error {
 	} {
 		resource.Instances.Put(tx, region+"/"+id, &resource.Instance{Region: region, ID: id, Spec: i})
 	}
+	for id, p := range map[string]resource.Publication{
+		"pub-1": {Endpoint: "primary us-east-1/g", Plaintext: true, Address: "172.31.0.40"},
+		"pub-2": {Endpoint: "reader us-east-1/g", Address: "172.31.9.41"},
+		"pub-3": {Endpoint: "node us-east-1/m/0001", Address: "172.31.0.42"},
+		"pub-4": {Endpoint: "primary us-east-1/deleted", Address: "172.31.0.43"},
+	} {
+		p.Region, p.ID, p.VPCID, p.SubnetID, p.SecurityGroupIDs = region, id, "vpc-a", "subnet-a", []string{"sg-host"}
+		resource.Publications.Put(tx, p.Key(), &p)
+	}
 	return nil
 }
 
@@ -199,5 +208,61 @@ func TestExplainTellsWhatToSpeak(t *testing.T) {
 		if !tc.gate.Unchecked || !tc.gate.Pass || !strings.Contains(tc.gate.Text, tc.says) {
 			t.Errorf("%s: %+v", name, tc.gate)
 		}
+	}
+}
+
+// A publication leads to what it was made for, and its address is what rules see.
+func TestExplainPublication(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, engines{})
+	if err := d.store.Update(t.Context(), explained); err != nil {
+		t.Fatal(err)
+	}
+	c := d.client(t)
+	for _, tc := range []struct {
+		name, from, to, want string
+	}{
+		{"to its primary", "pub-1", "", "g 172.31.0.40 tls=off: g-001/0001 ingress[sgr-host] allowed"},
+		{"to its replicas", "pub-2", "", "g 172.31.9.41 tls=required: g-002/0001 ingress[sgr-host sgr-range] allowed"},
+		{"to a group of which it reaches the replicas", "pub-2", "g", "g 172.31.9.41 tls=required: " +
+			"g-001/0001 route: pub-2 leads to reader us-east-1/g and nowhere else; g-002/0001 ingress[sgr-host sgr-range] allowed"},
+		{"not let out", "pub-3", "", "m/0001 172.31.0.42 tls=required: m/0001 egress"},
+		{"to another cache", "pub-3", "g-001", "g-001 172.31.0.42 tls=required: g-001/0001 route: pub-3 leads to node us-east-1/m/0001 and nowhere else"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e, err := c.Explain(t.Context(), tc.from, tc.to, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var nodes []string
+			for _, n := range e.Nodes {
+				text := n.Node
+				switch last := n.Gates[len(n.Gates)-1]; {
+				case n.Allowed:
+					text += fmt.Sprint(" ingress", n.Gates[2].Rules, " allowed")
+				case last.Name == "route":
+					text += " route: " + last.Text
+				default:
+					text += " " + last.Name
+				}
+				nodes = append(nodes, text)
+			}
+			if got := fmt.Sprintf("%s %s tls=%s: %s", e.To, e.Source, e.TLS, strings.Join(nodes, "; ")); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+	for _, tc := range []struct {
+		from   string
+		port   int
+		code   string
+		status int
+	}{
+		{"pub-0", 0, "NotFound", http.StatusNotFound},
+		{"pub-1", 6380, "InvalidParameterCombination", http.StatusBadRequest},
+		{"pub-4", 0, "NotFound", http.StatusNotFound},
+	} {
+		_, err := c.Explain(t.Context(), tc.from, "", tc.port)
+		refused(t, err, tc.code, tc.status)
 	}
 }

@@ -215,13 +215,11 @@ func (s *Server) unpublish(r *http.Request) (any, error) {
 	}
 	id := r.PathValue("id")
 	return struct{}{}, s.cfg.Store.Update(r.Context(), func(tx *store.Tx) error {
-		for _, p := range resource.Publications.List(tx, "") {
-			if p.ID == id {
-				topology.Unpublish(tx, p)
-				return nil
-			}
+		p, err := publicationNamed(tx, id)
+		if err == nil {
+			topology.Unpublish(tx, p)
 		}
-		return core.Errorf("NotFound", "There is no publication %q.", id).WithStatus(http.StatusNotFound)
+		return err
 	})
 }
 

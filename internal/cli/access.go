@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/larder-cache/larder/internal/admin"
@@ -121,6 +122,15 @@ func (t *target) fromDataDir() (admin.Access, string, error) {
 	return admin.Access{
 		Endpoint: file.Endpoint, Region: file.Region, AccessKeyID: file.AccessKeyID, Secret: secret,
 	}, ca, nil
+}
+
+// asking makes of a command one exchange with the server, which its flags name.
+func asking(p Process, cmd *cobra.Command, exchange func(ctx context.Context, c *admin.Client, args []string) error) {
+	t := newTarget(p)
+	t.addTo(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error { return exchange(ctx, c, args) })
+	}
 }
 
 // call runs one exchange with the server.

@@ -24,22 +24,18 @@ func newDNS(p Process) *cobra.Command {
 }
 
 func newDNSStatus(p Process) *cobra.Command {
-	t := newTarget(p)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the names of endpoints, and who resolves them",
 		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
-				d, err := c.DNS(ctx)
-				if err != nil {
-					return err
-				}
-				return writeDNS(p, d)
-			})
-		},
 	}
-	t.addTo(cmd.Flags())
+	asking(p, cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
+		d, err := c.DNS(ctx)
+		if err != nil {
+			return err
+		}
+		return writeDNS(p, d)
+	})
 	return cmd
 }
 
@@ -77,7 +73,6 @@ const (
 const resolvedRun = "/run/systemd/resolve"
 
 func newDNSInstall(p Process) *cobra.Command {
-	t := newTarget(p)
 	var via, hosts, resolvedDir string
 	cmd := &cobra.Command{
 		Use:   "install",
@@ -89,32 +84,29 @@ names, unless the server was started with --endpoint-names=ip.
 
 larder dns remove takes back exactly what was done.`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
-				d, err := c.DNS(ctx)
-				if err != nil {
-					return err
-				}
-				if via == viaAuto {
-					via = chooseVia(d)
-				}
-				switch via {
-				case viaHosts:
-					_, err = c.InstallDNS(ctx, admin.InstallDNS{Via: via, Path: hosts})
-				case viaResolved:
-					err = installResolved(ctx, p, c, d, filepath.Join(resolvedDir, resolvedFile))
-				default:
-					err = usageError{fmt.Errorf("--via %q is none of %s, %s, %s", via, viaAuto, viaResolved, viaHosts)}
-				}
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(p.Out, "this host resolves names of %s by %s\n", d.Domain, via)
-				return err
-			})
-		},
 	}
-	t.addTo(cmd.Flags())
+	asking(p, cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
+		d, err := c.DNS(ctx)
+		if err != nil {
+			return err
+		}
+		if via == viaAuto {
+			via = chooseVia(d)
+		}
+		switch via {
+		case viaHosts:
+			_, err = c.InstallDNS(ctx, admin.InstallDNS{Via: via, Path: hosts})
+		case viaResolved:
+			err = installResolved(ctx, p, c, d, filepath.Join(resolvedDir, resolvedFile))
+		default:
+			err = usageError{fmt.Errorf("--via %q is none of %s, %s, %s", via, viaAuto, viaResolved, viaHosts)}
+		}
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.Out, "this host resolves names of %s by %s\n", d.Domain, via)
+		return err
+	})
 	cmd.Flags().StringVar(&via, "via", viaAuto, "`auto|systemd-resolved|hosts`")
 	cmd.Flags().StringVar(&hosts, "hosts-file", "/etc/hosts", "hosts `file`")
 	cmd.Flags().StringVar(&resolvedDir, "resolved-dir", "/etc/systemd/resolved.conf.d", "`directory` of systemd-resolved's configuration")
@@ -133,27 +125,23 @@ func chooseVia(d admin.DNS) string {
 }
 
 func newDNSRemove(p Process) *cobra.Command {
-	t := newTarget(p)
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Take back what install has done",
 		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
-				d, err := c.DNS(ctx)
-				if err != nil {
-					return err
-				}
-				if d.Host != nil && d.Host.Via == viaResolved {
-					if err := removeResolved(ctx, p, d.Host.Path); err != nil {
-						return err
-					}
-				}
-				_, err = c.RemoveDNS(ctx)
-				return err
-			})
-		},
 	}
-	t.addTo(cmd.Flags())
+	asking(p, cmd, func(ctx context.Context, c *admin.Client, _ []string) error {
+		d, err := c.DNS(ctx)
+		if err != nil {
+			return err
+		}
+		if d.Host != nil && d.Host.Via == viaResolved {
+			if err := removeResolved(ctx, p, d.Host.Path); err != nil {
+				return err
+			}
+		}
+		_, err = c.RemoveDNS(ctx)
+		return err
+	})
 	return cmd
 }

@@ -18,7 +18,7 @@ func newExplain(p Process) *cobra.Command {
 	var from, to, output string
 	var port int
 	cmd := &cobra.Command{
-		Use:   "explain --to CACHE",
+		Use:   "explain [--from CLIENT] --to CACHE | explain --from PUBLICATION",
 		Short: "Say whether a client may connect to a cache, which rules decide, and what would let it in",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -26,7 +26,7 @@ func newExplain(p Process) *cobra.Command {
 			if !ok {
 				return usageError{fmt.Errorf("--output %q is neither text nor json", output)}
 			}
-			if to == "" {
+			if to == "" && !strings.HasPrefix(from, "pub-") {
 				return usageError{fmt.Errorf("--to is missing; see %s --help", cmd.CommandPath())}
 			}
 			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
@@ -44,8 +44,8 @@ func newExplain(p Process) *cobra.Command {
 		},
 	}
 	t.addTo(cmd.Flags())
-	cmd.Flags().StringVar(&from, "from", "127.0.0.1", "`client`: an instance's id, or an address, of the VPC or as it connects; 127.0.0.1 is the host")
-	cmd.Flags().StringVar(&to, "to", "", "`id` of a replication group or cache cluster, or an endpoint")
+	cmd.Flags().StringVar(&from, "from", "127.0.0.1", "`client`: the id of an instance or a publication, or an address, of the VPC or as it connects; 127.0.0.1 is the host")
+	cmd.Flags().StringVar(&to, "to", "", "`id` of a replication group or cache cluster, or an endpoint (default: where the publication leads)")
 	cmd.Flags().IntVar(&port, "port", 0, "`port` that the client tries (default: the cache's)")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "`text|json`")
 	return cmd

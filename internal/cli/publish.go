@@ -15,7 +15,6 @@ import (
 )
 
 func newPublish(p Process) *cobra.Command {
-	t := newTarget(p)
 	var in admin.Publish
 	cmd := &cobra.Command{
 		Use:   "publish [CACHE]",
@@ -34,20 +33,17 @@ host: clients that verify it have to ask for the cache's name.`,
   larder publish
   larder unpublish pub-1a2b3c4d`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
-				if len(args) == 0 {
-					return listPublications(ctx, p, c)
-				}
-				if in.Listen == "" {
-					return usageError{errors.New("publish needs --listen IP:PORT")}
-				}
-				in.Target = args[0]
-				return publish(ctx, p, c, in)
-			})
-		},
 	}
-	t.addTo(cmd.Flags())
+	asking(p, cmd, func(ctx context.Context, c *admin.Client, args []string) error {
+		if len(args) == 0 {
+			return listPublications(ctx, p, c)
+		}
+		if in.Listen == "" {
+			return usageError{errors.New("publish needs --listen IP:PORT")}
+		}
+		in.Target = args[0]
+		return publish(ctx, p, c, in)
+	})
 	f := cmd.Flags()
 	f.StringVar(&in.Listen, "listen", "", "IP:PORT `address` on this host; 0.0.0.0 is each of its addresses")
 	f.StringSliceVar(&in.SecurityGroups, "security-group", nil, "`id` of a security group of the VPC that the publication shall be in (default: the VPC's default group)")
@@ -58,16 +54,12 @@ host: clients that verify it have to ask for the cache's name.`,
 }
 
 func newUnpublish(p Process) *cobra.Command {
-	t := newTarget(p)
 	cmd := &cobra.Command{
 		Use:   "unpublish ID",
 		Short: "Take back what was published; its connections end",
 		Args:  oneArgument("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.call(cmd.Context(), func(ctx context.Context, c *admin.Client) error { return c.Unpublish(ctx, args[0]) })
-		},
 	}
-	t.addTo(cmd.Flags())
+	asking(p, cmd, func(ctx context.Context, c *admin.Client, args []string) error { return c.Unpublish(ctx, args[0]) })
 	return cmd
 }
 
@@ -83,8 +75,7 @@ func publish(ctx context.Context, p Process, c *admin.Client, in admin.Publish) 
 	if made.Plaintext {
 		_, _ = fmt.Fprintf(p.Err, "larder: warning: what clients exchange with %s is not encrypted\n", made.Listen)
 	}
-	cache, _, _ := strings.Cut(in.Target, "/")
-	why, err := c.Explain(ctx, made.Address, cache, 0)
+	why, err := c.Explain(ctx, made.ID, "", 0)
 	if err != nil {
 		return err
 	}

@@ -14,17 +14,28 @@ func errDryRun() error {
 		WithStatus(http.StatusPreconditionFailed)
 }
 
+// errAbsent says of an id that there is nothing of it, or that it is none of its
+// kind. The codes are given in full, since EC2 spells those of one kind in two ways.
+func errAbsent(kind, id, prefix, notFound, malformed string) error {
+	if !strings.HasPrefix(id, prefix) {
+		return errMalformed(malformed, id, prefix)
+	}
+	return core.Errorf(notFound, "The %s ID '%s' does not exist", kind, id)
+}
+
+func errMalformed(code, id, prefix string) error {
+	return core.Errorf(code, `Invalid id: "%s" (expecting "%s...")`, id, prefix)
+}
+
 func errVPCNotFound(id string) error {
-	return core.Errorf("InvalidVpcID.NotFound", "The vpc ID '%s' does not exist", id)
+	return errAbsent("vpc", id, "vpc-", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed")
 }
 
 func errSubnetNotFound(id string) error {
-	return core.Errorf("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", id)
+	return errAbsent("subnet", id, "subnet-", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed")
 }
 
-func errGroupIDMalformed(id string) error {
-	return core.Errorf("InvalidGroupId.Malformed", `Invalid id: "%s" (expecting "sg-...")`, id)
-}
+func errGroupIDMalformed(id string) error { return errMalformed("InvalidGroupId.Malformed", id, "sg-") }
 
 func errGroupNotFound(id string) error {
 	return core.Errorf("InvalidGroup.NotFound", "The security group '%s' does not exist", id)
@@ -200,7 +211,7 @@ func errRuleIDNotFound(id string) error {
 }
 
 func errRuleIDMalformed(id string) error {
-	return core.Errorf("InvalidSecurityGroupRuleId.Malformed", `Invalid id: "%s" (expecting "sgr-...")`, id)
+	return errMalformed("InvalidSecurityGroupRuleId.Malformed", id, "sgr-")
 }
 
 func errRuleCIDR(cidr string) error { return errInvalid("CIDR block %s is malformed", cidr) }
@@ -214,15 +225,15 @@ func errPrefixList(id string) error {
 }
 
 func errInterfaceNotFound(id string) error {
-	return core.Errorf("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '%s' does not exist", id)
+	return errAbsent("networkInterface", id, "eni-", "InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterfaceId.Malformed")
 }
 
 func errACLNotFound(id string) error {
-	return core.Errorf("InvalidNetworkAclID.NotFound", "The networkAcl ID '%s' does not exist", id)
+	return errAbsent("networkAcl", id, "acl-", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed")
 }
 
 func errRouteTableNotFound(id string) error {
-	return core.Errorf("InvalidRouteTableID.NotFound", "The routeTable ID '%s' does not exist", id)
+	return errAbsent("routeTable", id, "rtb-", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed")
 }
 
 // EC2-Classic.
@@ -266,7 +277,7 @@ func errRuleExistsClassic(rule string) error {
 // Instances.
 
 func errImageMalformed(id string) error {
-	return core.Errorf("InvalidAMIID.Malformed", `Invalid id: "%s" (expecting "ami-...")`, id)
+	return errMalformed("InvalidAMIID.Malformed", id, "ami-")
 }
 
 func errImageNotFound(id string) error {

@@ -235,6 +235,25 @@ func TestRefusals(t *testing.T) {
 			_, err := s.DescribeSecurityGroups(ctx, &wire.DescribeSecurityGroupsRequest{GroupIds: []string{"default"}})
 			return err
 		}},
+		{"malformed VPC", "InvalidVpcID.Malformed", `Invalid id: "10.0.0.0" (expecting "vpc-...")`, func() error {
+			_, err := s.DescribeVpcs(ctx, &wire.DescribeVpcsRequest{VpcIds: []string{"10.0.0.0"}})
+			return err
+		}},
+		{"malformed subnet", "InvalidSubnetID.Malformed", `(expecting "subnet-...")`, func() error {
+			return s.DeleteSubnet(ctx, &wire.DeleteSubnetRequest{SubnetId: core.Ptr("a")})
+		}},
+		{"malformed interface", "InvalidNetworkInterfaceId.Malformed", `(expecting "eni-...")`, func() error {
+			_, err := s.DescribeNetworkInterfaces(ctx, &wire.DescribeNetworkInterfacesRequest{NetworkInterfaceIds: []string{"eth0"}})
+			return err
+		}},
+		{"malformed ACL", "InvalidNetworkAclId.Malformed", `(expecting "acl-...")`, func() error {
+			_, err := s.DescribeNetworkAcls(ctx, &wire.DescribeNetworkAclsRequest{NetworkAclIds: []string{"default"}})
+			return err
+		}},
+		{"malformed route table", "InvalidRouteTableId.Malformed", `(expecting "rtb-...")`, func() error {
+			_, err := s.DescribeRouteTables(ctx, &wire.DescribeRouteTablesRequest{RouteTableIds: []string{"main"}})
+			return err
+		}},
 		{"unknown group name", "InvalidGroup.NotFound", "'web' does not exist in default VPC 'vpc-", func() error {
 			_, err := s.DescribeSecurityGroups(ctx, &wire.DescribeSecurityGroupsRequest{GroupNames: []string{"web"}})
 			return err

@@ -19,8 +19,13 @@ import (
 // in it is touched.
 func TestHostsFile(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, hostsFile)
+}
+
+func hostsFile(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{Args: []string{"--listen", freeAddress(t)}})
+	o.Args = []string{"--listen", freeAddress(t)}
+	d := harness.In(t, o)
 	n := newNetworks(t, d)
 	path := filepath.Join(t.TempDir(), "hosts")
 	const others = "127.0.0.1 localhost\n# no newline at the end"

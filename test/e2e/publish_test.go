@@ -50,8 +50,13 @@ func closed(t *testing.T, what, at string) {
 // TestPublish is the story of a cache that somebody outside of the VPC needs.
 func TestPublish(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, publish)
+}
+
+func publish(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{Args: []string{"--listen", freeAddress(t)}})
+	o.Args = []string{"--listen", freeAddress(t)}
+	d := harness.In(t, o)
 	n := newNetworks(t, d)
 	vpc := *n.vpc.VpcId
 	caches, proxies := n.group(vpc, "caches"), n.group(vpc, "proxies")
@@ -73,7 +78,17 @@ func TestPublish(t *testing.T) {
 		t.Errorf("its interface is %+v", faces.NetworkInterfaces)
 	}
 
+	explained := func(verdict string) {
+		t.Helper()
+		out, err := d.Larder(ctx, "explain", "--from", p.ID)
+		must(t, err)
+		if !strings.Contains(out, p.ID+" ("+p.Address+") "+verdict+" to cache/0001, port 6379, in "+vpc) {
+			t.Errorf("explained as\n%s", out)
+		}
+	}
+
 	keptOut(t, "before any rule", "", at)
+	explained("may not connect")
 	// A rule for the host does not help: it is the publication that knocks.
 	n.authorize(caches, "127.0.0.1/32")
 	n.attach(vpc, caches)
@@ -83,6 +98,7 @@ func TestPublish(t *testing.T) {
 	n.authorize(caches, proxies)
 	settled(t, "the group of the publication is let in", "", at, true)
 	held := letIn(t, "held", "", at)
+	explained("may connect")
 
 	d.Kill()
 	letIn(t, "while the server is dead", "", at)
@@ -175,8 +191,12 @@ func TestPublishRefusals(t *testing.T) {
 // TLS can be ended at the publication.
 func TestPublishGroup(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, publishGroup)
+}
+
+func publishGroup(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	const token = "a-token-of-the-group"
 	_, err := d.ElastiCache().CreateReplicationGroup(ctx, &elasticache.CreateReplicationGroupInput{
 		ReplicationGroupId: aws.String("rg"), ReplicationGroupDescription: aws.String("rg"), Engine: aws.String("redis"), CacheNodeType: aws.String("cache.t3.micro"),
@@ -242,8 +262,12 @@ func TestPublishGroup(t *testing.T) {
 // TestPublishMemcached: nodes of a cluster are published one by one.
 func TestPublishMemcached(t *testing.T) {
 	t.Parallel()
+	harness.EachFabric(t, publishMemcached)
+}
+
+func publishMemcached(t *testing.T, o harness.Options) {
 	ctx := t.Context()
-	d := harness.In(t, harness.Options{})
+	d := harness.In(t, o)
 	_, err := d.ElastiCache().CreateCacheCluster(ctx, &elasticache.CreateCacheClusterInput{
 		CacheClusterId: aws.String("mc"), Engine: aws.String("memcached"), CacheNodeType: aws.String("cache.t3.micro"), NumCacheNodes: aws.Int32(2),
 	})
