@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,6 +219,31 @@ func reshaped(t testing.TB, d *harness.Deployment) types.ReplicationGroup {
 	return g
 }
 
+// teach loads a function into every shard, as its users do.
+func teach(t testing.TB, c *redis.ClusterClient) {
+	t.Helper()
+	must(t, c.ForEachMaster(t.Context(), func(ctx context.Context, shard *redis.Client) error {
+		return shard.FunctionLoad(ctx, "#!lua name=taught\nredis.register_function('answer', function() return 42 end)").Err()
+	}))
+}
+
+// taught calls it in every shard there is now.
+func taught(t testing.TB, c *redis.ClusterClient, shards int32) {
+	t.Helper()
+	c.ReloadState(t.Context())
+	harness.Eventually(t, "the function in every shard", func(ctx context.Context) error {
+		var asked atomic.Int32
+		err := c.ForEachMaster(ctx, func(ctx context.Context, shard *redis.Client) error {
+			asked.Add(1)
+			return shard.FCall(ctx, "answer", nil).Err()
+		})
+		if err == nil && asked.Load() != shards {
+			err = fmt.Errorf("%d of %d shards", asked.Load(), shards)
+		}
+		return err
+	})
+}
+
 // TestResharding adds a shard to a group and removes another one while clients write
 // and read: none of them sees an error.
 func TestResharding(t *testing.T) {
@@ -228,10 +254,12 @@ func TestResharding(t *testing.T) {
 		t.Errorf("shards %s", got)
 	}
 	c := clusterClient(t, g, "", nil)
+	teach(t, c)
 	l := newLoad(t, c, 4, false)
 	if got := slots(reshard(t, d, 3)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
 		t.Errorf("three shards %s", got)
 	}
+	taught(t, c, 3)
 	g = reshard(t, d, 2, "0001")
 	if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 2 {
 		t.Errorf("two shards %s with members %v", got, g.MemberClusters)
@@ -276,6 +304,7 @@ func TestReshardingSurvivesKills(t *testing.T) {
 	d := harness.In(t, harness.Options{})
 	g := shardedGroup(t, d, "g", 2, 0, nil)
 	c := clusterClient(t, g, "", nil)
+	teach(t, c)
 	l := newLoad(t, c, 4, false)
 	_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
 		ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(3), ApplyImmediately: aws.Bool(true),
@@ -312,6 +341,7 @@ func TestReshardingSurvivesKills(t *testing.T) {
 	}
 	t.Logf("killed %d times", kills)
 	l.check(t, c)
+	taught(t, c, 3)
 }
 
 // TestShardFailover loses primaries, one by a kill and one by TestFailover: no write

@@ -132,6 +132,10 @@ func (r *Runtime) MoveSlots(_ context.Context, m runtime.SlotMove) (core.Slots, 
 	return m.Slots, nil
 }
 
+// writeLength is how far a write moves the offset. Engines count the bytes of the
+// stream, and tell 1 where there was none.
+const writeLength = 30
+
 // Replication implements runtime.Runtime.
 func (r *Runtime) Replication(_ context.Context, node string) (runtime.Replication, error) {
 	r.mu.Lock()
@@ -140,7 +144,7 @@ func (r *Runtime) Replication(_ context.Context, node string) (runtime.Replicati
 	if e == nil || e.Phase != "running" || r.silent[node] {
 		return runtime.Replication{}, errors.New("no answer")
 	}
-	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data, UsedMemory: e.Data}, nil
+	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data * writeLength, UsedMemory: e.Data}, nil
 }
 
 // Applied counts the documents taken.

@@ -43,6 +43,9 @@ type mover struct {
 
 // MoveSlots implements engine.Driver.
 func (d Driver) MoveSlots(ctx context.Context, from, to engine.Process, tell []engine.Process, slots core.Slots) (core.Slots, error) {
+	if err := equip(ctx, from, to); err != nil {
+		return nil, err
+	}
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex

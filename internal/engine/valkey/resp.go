@@ -13,9 +13,9 @@ import (
 )
 
 // Bounds on what is read from an engine. Its answers to an administrator are
-// small; whatever passes these is not one.
+// small, the customer's functions the largest; whatever passes these is not one.
 const (
-	maxBulk  = 4 << 20
+	maxBulk  = 16 << 20
 	maxArray = 1 << 16
 	maxDepth = 8
 )
