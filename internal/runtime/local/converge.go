@@ -135,7 +135,7 @@ func (n *node) fence(ctx context.Context, want *runtime.Node) time.Duration {
 }
 
 func (n *node) backend(login core.Secret) backend {
-	return backend{uid: n.uid, socket: n.socket, login: login, direct: n.rec.Direct, maxClients: n.rec.MaxClients}
+	return backend{uid: n.uid, socket: n.socket, login: login, direct: n.rec.Direct, pid: n.rec.PID, maxClients: n.rec.MaxClients}
 }
 
 // serve puts the engine in service; from then on its end is an exit.

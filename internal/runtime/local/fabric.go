@@ -108,6 +108,8 @@ type Backend struct {
 	// Direct is where the engine listens for clients itself; zero: nowhere, and then
 	// only the relay leads to it.
 	Direct core.Endpoint
+	// PID is the engine's process.
+	PID int
 	// Login, if set, is the password with which each new connection is logged in
 	// as the default user before the client's bytes pass.
 	Login core.Secret

@@ -26,6 +26,7 @@ type backend struct {
 	socket     string
 	login      core.Secret
 	direct     core.Endpoint // where the engine listens itself, if the fabric may use that
+	pid        int
 	maxClients int
 }
 
@@ -260,7 +261,7 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 			if !ok {
 				continue
 			}
-			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id].at, Socket: b.socket, Login: b.login, Direct: b.direct})
+			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id].at, Socket: b.socket, Login: b.login, Direct: b.direct, PID: b.pid})
 			if b.maxClients > 0 && (ep.MaxConns == 0 || b.maxClients < ep.MaxConns) {
 				ep.MaxConns = b.maxClients
 			}

@@ -6,8 +6,10 @@
 // It is put together from package links (namespaces, interfaces, addresses), package
 // rules (nftables, and the flows to be cut) and a relay. The relay is inserted in
 // front of the nodes that need it (TLS, optional AUTH, an engine with one transport
-// only) by an element of a map: (node address, port) to (the same address, a hidden
-// port). It listens inside of the namespaces with sockets that are opened here.
+// only) by an element of a map, which leads connections to (node address, port) to a
+// hidden port. It listens inside of the namespaces with sockets that are opened here.
+// Clients are led to the listeners of others than they have dialled; no address of a
+// packet is changed, and no flow to a node is remembered but as a socket.
 //
 // The order of every change is: addresses; the relay's new listeners, which nobody
 // can dial; the rules, in one batch per network; the flows that the new rules no
@@ -61,7 +63,8 @@ type Config struct {
 	Log   *slog.Logger
 }
 
-// resyncPeriod is how often the kernel is asked whether all is as it was left.
+// resyncPeriod is how often the kernel is asked whether all is as it was left. That
+// rules have changed it says by itself.
 const resyncPeriod = 2 * time.Second
 
 // Fabric implements local.Fabric.
@@ -88,6 +91,8 @@ type Fabric struct {
 	// no plan has any more, since when.
 	listeners map[string]relay.Listener
 	leaving   map[string]time.Time
+	// alarmed: somebody has changed rules in a network of ours, perhaps we.
+	alarmed chan struct{}
 	// clashes are the networks that the host is known to be kept from, with the
 	// reason, so that it is told once.
 	clashes map[string]string
@@ -106,7 +111,10 @@ func New(ctx context.Context, cfg Config) (*Fabric, error) {
 		cfg.Trouble = func(string) {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &Fabric{cfg: cfg, cancel: cancel, spaces: map[string]*space{}, leaving: map[string]time.Time{}, clashes: map[string]string{}}
+	f := &Fabric{
+		cfg: cfg, cancel: cancel, spaces: map[string]*space{}, leaving: map[string]time.Time{}, clashes: map[string]string{},
+		alarmed: make(chan struct{}, 1),
+	}
 	var err error
 	f.links, err = links.New(links.Config{Deployment: cfg.Deployment, Before: f.guard, Log: cfg.Log})
 	if err != nil {
@@ -250,7 +258,13 @@ func (f *Fabric) enforce(n local.Network, p *plan, failed *failures) {
 		if s.conn == nil {
 			continue // it failed, and nothing is in it
 		}
-		err := s.enforce()
+		refused, err := s.lead(net.engines)
+		for id, e := range refused {
+			failed.by[id] = e
+		}
+		if err == nil {
+			err = s.enforce()
+		}
 		if err == nil {
 			err = s.cut(net)
 		}
@@ -267,10 +281,17 @@ func (f *Fabric) enforce(n local.Network, p *plan, failed *failures) {
 // guard is called with each namespace before anything is put into it.
 func (f *Fabric) guard(id string, ns *netns.Namespace) error {
 	s := f.spaces[id]
+	before := s.alarm
 	if err := s.open(ns); err != nil {
 		return err
 	}
-	return s.enforce()
+	if err := s.enforce(); err != nil {
+		return err
+	}
+	if alarm := s.alarm; alarm != before {
+		f.task.Go(func() { f.listenTo(alarm) })
+	}
+	return nil
 }
 
 // forget closes what is open of networks that are gone.
@@ -306,10 +327,13 @@ func (f *Fabric) Close() error {
 // end stops the watch; nothing changes any more.
 func (f *Fabric) end() {
 	f.cancel()
-	f.task.Wait()
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
+	for _, s := range f.spaces {
+		s.quiet()
+	}
+	f.mu.Unlock()
+	f.task.Wait()
 }
 
 // tell says a trouble to the operator.

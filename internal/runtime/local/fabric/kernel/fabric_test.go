@@ -190,7 +190,7 @@ func TestDamageIsRepaired(t *testing.T) {
 	r.rules = []network.Rule{out}
 	r.apply(a, b)
 	r.keptOut("nobody is let in", "10.1.0.5:6379")
-	for _, damage := range [][]string{{"flush", "ruleset"}, {"delete", "table", "ip", "larder"}, {"flush", "chain", "ip", "larder", "input"}} {
+	for _, damage := range [][]string{{"flush", "ruleset"}, {"delete", "table", "ip", "larder"}, {"flush", "chain", "ip", "larder", "arrive"}} {
 		before := strings.Count(r.told(), "rules of network")
 		r.nft(damage...)
 		r.until("it is told: "+strings.Join(damage, " "), func() bool { return strings.Count(r.told(), "rules of network") > before })
@@ -207,6 +207,42 @@ func TestDamageIsRepaired(t *testing.T) {
 	c := r.start(r.node("c", "10.1.0.5"))
 	r.called(c)
 	r.letIn("an engine in the new namespace", "10.1.0.5:6379", "c")
+}
+
+// seldom is a clock by which nobody looks now and then.
+type seldom struct{ core.SystemClock }
+
+func (c seldom) After(d time.Duration) <-chan time.Time {
+	if d == resyncPeriod {
+		return nil
+	}
+	return c.SystemClock.After(d)
+}
+
+// Rules that somebody throws away are in force again before anybody looks, and who came
+// in meanwhile is cut.
+func TestRulesAreRepairedAtOnce(t *testing.T) {
+	r := newRig(t, "once")
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.clock = seldom{}
+	r.open()
+	a, b := two(r)
+	r.rules = []network.Rule{out, {ID: "b", Protocol: network.TCP, From: 6379, To: 6379, CIDR: netip.MustParsePrefix("10.1.8.0/24")}}
+	r.apply(a, b)
+	legal := r.letIn("a client", "10.1.0.5:6379", "a")
+	r.rules = []network.Rule{out}
+	r.apply(a, b)
+	for range 3 {
+		r.Fabric.mu.Lock()
+		r.nft("flush", "ruleset")
+		stranger := r.letIn("a stranger, without rules", "10.1.0.5:6379", "a")
+		r.Fabric.mu.Unlock()
+		r.reset("the stranger", stranger)
+		r.keptOut("a stranger, with rules again", "10.1.0.5:6379")
+		r.answers("the client", legal, "a")
+	}
 }
 
 // The names of endpoints are answered inside of the network, at its third address.
@@ -242,8 +278,10 @@ func TestInstanceBoots(t *testing.T) {
 	r := newRig(t, "boots")
 	a, b := two(r)
 	r.apply(a, b)
-	c := r.letIn("the instance", "10.1.0.5:6379", "a")
-	defer c.Close()
+	r.letIn("the instance", "10.1.0.5:6379", "a")
+	if !r.hasClient(a) {
+		t.Fatal("the engine does not have the client")
+	}
 	n := r.wanted()
 	n.Instances[0].Boots = 2
 	if failed, err := r.Apply(t.Context(), n); err != nil || len(failed) > 0 {
@@ -251,6 +289,9 @@ func TestInstanceBoots(t *testing.T) {
 	}
 	if netns.Exists("larder-" + r.deployment + "-i-1") {
 		t.Error("the namespace of before is still there")
+	}
+	if r.hasClient(a) {
+		t.Error("the engine has the client of before")
 	}
 	r.in(r.InstanceNamespace(n.Instances[0]), func() error {
 		c, err := net.DialTimeout("tcp4", "10.1.0.5:6379", 5*time.Second)

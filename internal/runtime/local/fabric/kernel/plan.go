@@ -32,10 +32,19 @@ type netPlan struct {
 	endpoints []string
 	// relayed are the nodes' own endpoints that the relay is in front of.
 	relayed []relayed
+	// engines are the listeners of engines that clients are led to.
+	engines []engine
 	// following are the endpoints whose flows are cut when they move; barred are the
 	// nodes that no client may reach in plaintext.
 	following []rules.Endpoint
-	barred    []netip.AddrPort
+	barred    []netip.Addr
+}
+
+// engine is where the process of a node listens; endpoint is the node's own.
+type engine struct {
+	endpoint string
+	at       netip.AddrPort
+	pid      int
 }
 
 // relayed is a node's endpoint and where the relay listens for it.
@@ -110,7 +119,12 @@ func (net *netPlan) add(ep local.Endpoint) {
 	}
 	net.rules.Nodes = append(net.rules.Nodes, rules.Service{Protocol: network.TCP, At: at})
 	if ep.TLS.Mode == requiredTLS {
-		net.barred = append(net.barred, at)
+		net.barred = append(net.barred, at.Addr())
+	}
+	for _, b := range ep.Backends {
+		if direct, ok := addrPort(b.Direct); ok && b.PID != 0 {
+			net.engines = append(net.engines, engine{ep.ID, direct, b.PID})
+		}
 	}
 	if !behindRelay(ep) {
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/larder-cache/larder/internal/netns"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime/local"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel/rules"
 	"github.com/larder-cache/larder/internal/runtime/local/fabric/relays"
 )
 
@@ -173,7 +174,9 @@ func (f *Fabric) listen(address string) (fd int, err error) {
 		return -1, err
 	}
 	err = ns.Do(func() (err error) {
-		fd, err = relays.Listen(at)
+		if fd, err = relays.Listen(at); err == nil {
+			err = rules.Transparent(fd) // clients are led to it that dialled something else
+		}
 		return err
 	})
 	return fd, errors.Join(err, ns.Close())

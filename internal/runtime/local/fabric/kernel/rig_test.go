@@ -68,6 +68,8 @@ type rig struct {
 	// endpoints and rules are what the network shall have.
 	endpoints []local.Endpoint
 	rules     []network.Rule
+	// clock is the fabric's; nil: the real one.
+	clock core.Clock
 	// more are VPCs beside the first.
 	more []network.VPC
 
@@ -115,7 +117,7 @@ func (r *rig) open() {
 	}
 	r.Fabric, err = New(context.WithoutCancel(r.t.Context()), Config{
 		Deployment: r.deployment, RunDir: r.dir, Exe: exe, Args: []string{"relay"}, Version: "test",
-		Resolver: relays.Resolver{Domain: "cache.test"}, Trouble: r.trouble, Log: slog.New(slog.DiscardHandler),
+		Resolver: relays.Resolver{Domain: "cache.test"}, Trouble: r.trouble, Clock: r.clock, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -206,7 +208,7 @@ func (r *rig) start(ep local.Endpoint, words ...string) local.Endpoint {
 		}
 		return err == nil
 	})
-	ep.Backends = []local.Backend{{Node: ep.Node, VPC: ep.VPC, Socket: socket, Direct: ep.VPC}}
+	ep.Backends = []local.Backend{{Node: ep.Node, VPC: ep.VPC, Socket: socket, Direct: ep.VPC, PID: cmd.Process.Pid}}
 	return ep
 }
 
@@ -291,6 +293,16 @@ func (r *rig) called(ep local.Endpoint) {
 	if _, err := c.Read(make([]byte, 10)); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// hasClient asks an engine whether it has a connection of the instance.
+func (r *rig) hasClient(ep local.Endpoint) bool {
+	r.t.Helper()
+	text, err := exec.Command("redis-cli", "-s", ep.Backends[0].Socket, "client", "list").Output()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.Contains(string(text), " addr="+client.String()+":")
 }
 
 // reset expects a connection to be reset.

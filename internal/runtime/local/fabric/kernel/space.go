@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -23,9 +24,14 @@ type space struct {
 	conn  *rules.Conn
 	path  string
 	inode uint64
-	// following and barred are those whose flows have been cut.
+	alarm *rules.Alarm
+	// led are the listeners that clients can be led to.
+	led map[engine]bool
+	// following and barred are those whose flows have been cut, links those whose have
+	// not; nil: nothing is known.
 	following []rules.Endpoint
-	barred    []netip.AddrPort
+	barred    []netip.Addr
+	links     map[string]netip.Addr
 }
 
 // open begins with a namespace, the first or one that was made anew.
@@ -42,23 +48,62 @@ func (s *space) open(ns *netns.Namespace) error {
 	if err != nil {
 		return err
 	}
+	if s.alarm, err = rules.NewAlarm(ns); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	s.conn, s.path, s.inode = conn, ns.Path(), st.Ino
-	s.following, s.barred = nil, nil
+	s.led, s.following, s.barred, s.links = nil, nil, nil, nil
 	return nil
 }
 
 func (s *space) close() {
 	if s.conn != nil {
+		s.quiet()
 		_ = s.conn.Close() // nothing was left to be written
 		s.conn = nil
 	}
 }
 
+// quiet ends listening for changes of the rules.
+func (s *space) quiet() {
+	if s.alarm != nil {
+		_ = s.alarm.Close()
+	}
+}
+
 func (s *space) enforce() error { return s.conn.Apply(s.table) }
 
-// cut ends the flows to endpoints that have moved, and those in plaintext to nodes
-// that no longer have any. The first time it looks for all of them, since it is not
-// known what was left undone by a server that was killed.
+// lead makes sure that clients can be led to the listeners of engines. failed says of
+// which endpoints they cannot.
+func (s *space) lead(engines []engine) (failed map[string]error, err error) {
+	led := make(map[engine]bool, len(engines))
+	listeners := map[netip.AddrPort]int{}
+	for _, e := range engines {
+		if led[e] = s.led[e]; !led[e] {
+			listeners[e.at] = e.pid
+		}
+	}
+	s.led = led // an engine that opens its port anew is not among them meanwhile
+	if len(listeners) == 0 {
+		return nil, nil
+	}
+	refused, err := s.conn.LeadTo(listeners)
+	if err != nil {
+		return nil, err
+	}
+	failed = map[string]error{}
+	for e := range led {
+		if err := refused[e.at]; err != nil {
+			failed[e.endpoint] = err
+		}
+		led[e] = refused[e.at] == nil
+	}
+	return failed, nil
+}
+
+// cut ends the flows to endpoints that have moved, those in plaintext to nodes that no
+// longer have any, and those of instances that are gone. The first time it looks for all
+// of them, since it is not known what was left undone by a server that was killed.
 func (s *space) cut(net *netPlan) error {
 	var moved []rules.Endpoint
 	for _, e := range net.following {
@@ -66,18 +111,36 @@ func (s *space) cut(net *netPlan) error {
 			moved = append(moved, e)
 		}
 	}
-	var barred []netip.AddrPort
+	var barred []netip.Addr
 	for _, at := range net.barred {
 		if !slices.Contains(s.barred, at) {
 			barred = append(barred, at)
 		}
 	}
 	_, err := s.conn.CutOthers(moved)
-	if _, e := s.conn.CutAnswered(barred); e != nil {
-		err = errors.Join(err, e)
-	}
+	_, barredErr := s.conn.CutDirect(barred)
+	err = errors.Join(err, barredErr, s.cutGone(net.rules.Links))
 	if err == nil {
-		s.following, s.barred = net.following, net.barred
+		s.following, s.barred, s.links = net.following, net.barred, net.rules.Links
 	}
+	return err
+}
+
+// cutGone ends the flows of what was at a link that is no more.
+func (s *space) cutGone(links map[string]netip.Addr) error {
+	gone := map[netip.Addr]bool{}
+	for name, a := range s.links {
+		if links[name] != a {
+			gone[a] = true
+		}
+	}
+	is := func(a netip.Addr) bool { return gone[a] }
+	switch {
+	case s.links == nil:
+		is = func(a netip.Addr) bool { return !slices.Contains(slices.Collect(maps.Values(links)), a) }
+	case len(gone) == 0:
+		return nil
+	}
+	_, err := s.conn.CutClients(is)
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/larder-cache/larder/internal/netns"
 	"github.com/larder-cache/larder/internal/network"
 	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel/links"
@@ -27,14 +29,21 @@ func Usable(deployment string) error {
 		return fmt.Errorf("the kernel fabric needs network namespaces: %w", err)
 	}
 	defer func() { _ = errors.Join(ns.Close(), netns.Delete(name)) }()
+	if err := ns.Do(links.Settable); err != nil {
+		return fmt.Errorf("the kernel fabric needs Linux 5.10 or newer and a writable /proc/sys/net: %w", err)
+	}
 	conn, err := rules.Open(ns.Path())
 	if err == nil {
 		err = errors.Join(conn.Apply(rules.Compile(network.World{}, "", rules.Inputs{})), conn.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("the kernel fabric needs nftables with connection tracking: %w", err)
+		return fmt.Errorf("the kernel fabric needs nftables with connection tracking and transparent proxying (nft_ct, nft_tproxy, nft_reject, nft_numgen): %w", err)
 	}
-	return nil
+	fd, err := rules.Duplicate(os.Getpid(), ns.FD())
+	if err != nil {
+		return fmt.Errorf("the kernel fabric needs to duplicate sockets of engines (CAP_SYS_PTRACE where a security profile asks for it): %w", err)
+	}
+	return unix.Close(fd)
 }
 
 // probe is the name of the namespace that Usable makes.

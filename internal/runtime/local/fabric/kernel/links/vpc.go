@@ -124,10 +124,6 @@ func (l *Links) open(n Network) (*vpc, error) {
 			return nil, fmt.Errorf("before anything is in network %s: %w", n.ID, err)
 		}
 	}
-	if err := v.set(trackingSettings()...); err != nil {
-		return nil, err
-	}
-	l.stepped()
 	v.guarded = true
 	return v, nil
 }

@@ -64,15 +64,15 @@ func TestVerifyNoticesChanges(t *testing.T) {
 		"flush ruleset",
 		"delete table ip larder",
 		"delete table ip6 larder",
-		"flush chain ip larder sources",
-		"add rule ip larder input accept",
+		"flush chain ip larder arrive",
+		"add rule ip larder legal accept",
 		"insert rule ip larder ingress accept",
 		"add element ip larder members-sg-app { 10.1.8.9 }",
 		"delete element ip larder members-sg-app { 10.1.8.4 }",
 		"add element ip larder sources { lo . 10.1.8.4 }",
-		"delete element ip larder translate { 10.1.0.9 . 6379 }; add element ip larder translate { 10.1.0.9 . 6379 : 10.1.0.6 . 6379 }",
+		"delete element ip larder led { 10.1.0.9 . 6379 }; add element ip larder led { 10.1.0.9 . 6379 : 0x40000006 }",
 		"delete element ip larder spread { 10.1.0.10 . 6379 }; add element ip larder spread { 10.1.0.10 . 6379 : accept }",
-		"add chain ip larder input { policy accept; }",
+		"add chain ip larder arrive { policy accept; }",
 		"add chain ip larder more { type filter hook input priority -5; }",
 		"add set ip larder more { type ipv4_addr; }",
 		"delete rule ip larder in-sg-cache handle " + handle(t, run(t, ns, "nft", "-a", "list", "chain", "ip", "larder", "in-sg-cache")),
@@ -122,7 +122,7 @@ func TestApplyAfterOthers(t *testing.T) {
 	w, in := small()
 	var compiler Compiler
 	apply(t, c, compiler.Compile(w, "vpc", in))
-	for _, change := range []string{"flush chain ip larder sources", "delete table ip larder", "add table ip other"} {
+	for _, change := range []string{"flush chain ip larder arrive", "delete table ip larder", "add table ip other"} {
 		run(t, ns, "nft", change)
 		w.Groups[1].Rules = append(w.Groups[1].Rules, rule4(false, 6, 1, len(w.Groups[1].Rules), "10.1.0.0/16"))
 		table := compiler.Compile(w, "vpc", in)

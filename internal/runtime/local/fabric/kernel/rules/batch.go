@@ -96,12 +96,8 @@ func (b *batch) addChain(c *chain) {
 		b.u32(unix.NFTA_HOOK_HOOKNUM, c.base.hook)
 		b.u32(unix.NFTA_HOOK_PRIORITY, uint32(c.base.priority))
 		b.end(hook)
-		policy := uint32(verdictAccept)
-		if c.base.drop {
-			policy = verdictDrop
-		}
-		b.u32(unix.NFTA_CHAIN_POLICY, policy)
-		b.str(unix.NFTA_CHAIN_TYPE, c.base.kind)
+		b.u32(unix.NFTA_CHAIN_POLICY, verdictDrop)
+		b.str(unix.NFTA_CHAIN_TYPE, "filter")
 	})
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -22,11 +23,20 @@ type Compiler struct {
 // Names of the fixed sets and chains.
 const (
 	setSources   = "sources"
-	setReachable = "reachable"
+	setGuests    = "guests"
+	setLocal     = "local"
 	setVacant    = "vacant"
-	mapTranslate = "translate"
+	setDatagrams = "datagrams"
+	mapDirect    = "direct"
+	mapLed       = "led"
 	mapSpread    = "spread"
+	mapAddresses = "addresses"
+	mapPorts     = "ports"
 
+	chainLegal   = "legal"
+	chainLocal   = "local"
+	chainLead    = "lead"
+	chainJudge   = "judge"
 	chainIngress = "ingress"
 	chainEgress  = "egress"
 )
@@ -39,7 +49,7 @@ func (c *Compiler) Compile(w network.World, vpc string, in Inputs) *Table {
 	baseChains(t, in)
 	links(t, c.last, cidr, in.Links)
 	services(t, c.last, in)
-	translations(t, in)
+	ways(t, in)
 	c.policy(t, w, vpc, cidr)
 	t.share(c.last)
 	c.last = t
@@ -55,84 +65,93 @@ func rangeOf(w network.World, vpc string) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// baseChains are the places where packets enter.
+// baseChains are the places where packets enter, and what leads from there to the
+// rules of groups. Each rule on the way of a segment of a known connection costs a
+// request something, and each hook more, so that such a segment meets one hook with
+// one rule when it comes and one when it goes.
 func baseChains(t *Table, in Inputs) {
-	enter := func(name, kind string, hook uint32, priority int32, drop bool) *chain {
+	enter := func(name string, hook uint32, priority int32) *chain {
 		c := t.chain(name)
-		c.base = &base{kind: kind, hook: hook, priority: priority, drop: drop}
+		c.base = &base{hook: hook, priority: priority}
 		return c
 	}
-	known := func() rule { return when().state(stateEstablished|stateRelated, "established,related").accept() }
-	loopback := func() rule { return when().from("lo").accept() }
-
-	sources := enter("sources", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw, true)
-	sources.rules = []rule{when().from("lo").untracked(), when().linkIn(setSources).accept()}
-
-	translate := enter("translate", "nat", unix.NF_INET_PRE_ROUTING, priorityTranslate, false)
-	translate.rules = []rule{
-		when().protocol(unix.IPPROTO_TCP).translateBy(mapTranslate),
-		when().protocol(unix.IPPROTO_TCP).dispatchDestination(mapSpread),
+	// Who is connected is known to the kernel's sockets, which answer a stray segment
+	// with a reset. That a segment comes from where its source is, is routing's
+	// business: each link has one route (rp_filter). All else is judged here.
+	enter("arrive", unix.NF_INET_PRE_ROUTING, priorityRaw).rules = []rule{
+		when().protocol(unix.IPPROTO_TCP).answers().addressIn(offsetDestination, setLocal).untracked(),
+		when().from("lo").untracked(),
+		when().linkIn(setSources).goTo(chainLegal),
 	}
-
-	// Nobody's rules decide about the resolver, nor about endpoints that lead
-	// nowhere.
-	vacant := func() *ruleBuilder { return when().protocol(unix.IPPROTO_TCP).destinationIn(setVacant) }
-	var resolver []rule
-	if in.Resolver.IsValid() {
-		for _, p := range []uint8{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
-			resolver = append(resolver, when().address(offsetDestination, single(in.Resolver)).protocol(p).port(portDNS).accept())
-		}
+	t.chain(chainLegal).rules = []rule{
+		when().addressIn(offsetDestination, setLocal).notTracked().goTo(chainLocal),
+		when().addressIn(offsetDestination, setGuests).accept(), // up to forward
+		when().drop(),
 	}
-
-	// Packets of known flows are through with the first rule of one hook, since each
-	// hook on their way costs a request some percent of its time.
-	invalid := when().state(stateInvalid, "invalid").drop()
-	input := enter("input", "filter", unix.NF_INET_LOCAL_IN, 0, true)
-	input.rules = slices.Concat([]rule{known(), invalid, loopback(), vacant().reset()}, resolver, []rule{
-		when().protocol(unix.IPPROTO_ICMP).goTo(chainIngress),
-		when().reachable(setReachable).goTo(chainIngress),
-	})
-	forward := enter("forward", "filter", unix.NF_INET_FORWARD, 0, true)
-	forward.rules = []rule{known(), invalid, when().goTo(chainIngress)}
+	t.chain(chainLocal).rules = local(in)
+	// An endpoint leads to a listener of a node, or of a relay. If that is not there,
+	// the client is refused as if it had dialled it.
+	t.chain(chainLead).rules = []rule{when().protocol(unix.IPPROTO_TCP).lead(mapAddresses, mapPorts).goTo(chainJudge), when().reset()}
 	// What the destination's rules let in is judged by the source's.
+	t.chain(chainJudge).rules = []rule{when().profileOfTarget(mapAddresses, mapIngress, mapIngressProfiles), when().drop()}
 	t.chain(chainIngress).rules = []rule{when().profile(offsetDestination, mapIngress, mapIngressProfiles), when().drop()}
 	t.chain(chainEgress).rules = []rule{
 		when().profile(offsetSource, mapEgress, mapEgressProfiles),
 		when().accept(), // no rule binds this source
 	}
 
-	output(enter("output", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw, true), in)
+	enter("forward", unix.NF_INET_FORWARD, 0).rules = []rule{
+		when().state(stateEstablished|stateRelated, "established,related").accept(),
+		when().state(stateInvalid, "invalid").drop(),
+		when().goTo(chainIngress),
+	}
+	enter("output", unix.NF_INET_LOCAL_OUT, priorityRaw).rules = output(in)
 
 	for _, hook := range []struct {
 		name string
 		at   uint32
 	}{{"input6", unix.NF_INET_LOCAL_IN}, {"forward6", unix.NF_INET_FORWARD}, {"output6", unix.NF_INET_LOCAL_OUT}} {
-		enter(hook.name, "filter", hook.at, 0, true).family = unix.NFPROTO_IPV6
+		enter(hook.name, hook.at, 0).family = unix.NFPROTO_IPV6
 	}
 }
 
-// output lets what is in the namespace answer, and begin nothing. It is judged packet
-// by packet in one early hook, which has to be there anyhow: what stays inside, as
-// replication does, is nobody's flow, so that the kernel neither keeps account of it
-// nor has it cut.
-func output(c *chain, in Inputs) {
-	c.rules = []rule{
+// local is about what is sent to the namespace itself and belongs to no connection
+// yet. Nobody's rules decide about the resolver, nor about endpoints that lead nowhere.
+func local(in Inputs) []rule {
+	rules := []rule{when().protocol(unix.IPPROTO_TCP).destinationIn(setVacant).reset()}
+	if in.Resolver.IsValid() {
+		for _, p := range []uint8{unix.IPPROTO_UDP, unix.IPPROTO_TCP} {
+			rules = append(rules, when().address(offsetDestination, single(in.Resolver)).protocol(p).port(portDNS).accept())
+		}
+	}
+	return append(rules,
+		when().protocol(unix.IPPROTO_TCP).markBy(mapDirect).goTo(chainJudge),
+		when().protocol(unix.IPPROTO_TCP).markBy(mapLed).goTo(chainLead),
+		when().protocol(unix.IPPROTO_TCP).dispatchDestination(mapSpread),
+		when().protocol(unix.IPPROTO_ICMP).goTo(chainIngress),
+		when().protocol(unix.IPPROTO_UDP).destinationIn(setDatagrams).goTo(chainIngress),
+		when().drop(),
+	)
+}
+
+// output lets what is in the namespace answer, and begin nothing but what stays
+// inside, as replication does. None of it is anybody's flow, so that the kernel does
+// not keep account of it.
+func output(in Inputs) []rule {
+	rules := []rule{
+		when().protocol(unix.IPPROTO_TCP).answers().untracked(),
 		when().outOf("lo").untracked(),
-		when().protocol(unix.IPPROTO_TCP).answers().accept(),
-		when().serves(setReachable).accept(),
-		when().protocol(unix.IPPROTO_ICMP).noRequest().accept(),
+		when().protocol(unix.IPPROTO_UDP).sourceIn(setDatagrams).untracked(),
+		when().protocol(unix.IPPROTO_ICMP).noRequest().untracked(),
 	}
 	if in.Resolver.IsValid() {
-		c.rules = append(c.rules, when().address(offsetSource, single(in.Resolver)).protocol(unix.IPPROTO_UDP).sourcePort(portDNS).accept())
+		rules = append(rules, when().address(offsetSource, single(in.Resolver)).protocol(unix.IPPROTO_UDP).sourcePort(portDNS).untracked())
 	}
+	return rules
 }
 
-// When base chains run. Connections are known from -200 on, so that a source that
-// is not legal leaves no trace there.
-const (
-	priorityRaw       = -300
-	priorityTranslate = -100
-)
+// priorityRaw is before connections are known, which they are from -200 on.
+const priorityRaw = -300
 
 const portDNS = 53
 
@@ -141,71 +160,91 @@ func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) 
 // links are the legal sources of each interface. Addresses outside the VPC are
 // nobody's.
 func links(t, before *Table, cidr netip.Prefix, list map[string]netip.Addr) {
-	keys := func(yield func(string) bool) {
+	legal := func(a netip.Addr) bool { return a.Is4() && cidr.IsValid() && cidr.Contains(a) }
+	t.plainSet(before, setSources, datatype{fieldIfname, fieldAddr}, func(yield func(string) bool) {
 		for name, a := range list {
-			if a.Is4() && cidr.IsValid() && cidr.Contains(a) && !yield(linkKey(name, a)) {
+			if legal(a) && !yield(linkKey(name, a)) {
 				return
 			}
+		}
+	})
+	guests := make(map[string]bool, len(list)) // two links may claim an address
+	for _, a := range list {
+		if legal(a) {
+			guests[addrKey(a)] = true
 		}
 	}
-	t.plainSet(before, setSources, datatype{fieldIfname, fieldAddr}, keys)
+	t.plainSet(before, setGuests, datatype{fieldAddr}, maps.Keys(guests))
 }
 
-// services are what may be dialled.
+// services are the addresses of the namespace, and what there is at them beside
+// connections that lead somewhere.
 func services(t, before *Table, in Inputs) {
-	t.plainSet(before, setReachable, datatype{fieldProto, fieldAddr, fieldPort}, func(yield func(string) bool) {
-		for _, n := range in.Nodes {
-			if !yield(serviceKey(uint8(n.Protocol), n.At)) {
-				return
-			}
+	local, datagrams, vacant := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, n := range in.Nodes {
+		local[addrKey(n.At.Addr())] = true
+		if n.Protocol == network.UDP {
+			datagrams[portKey(n.At)] = true
 		}
-		for _, e := range in.Endpoints {
-			if !yield(serviceKey(unix.IPPROTO_TCP, e.At)) {
-				return
-			}
+	}
+	for _, e := range in.Endpoints {
+		local[addrKey(e.At.Addr())] = true
+		if len(e.Targets) == 0 {
+			vacant[portKey(e.At)] = true
 		}
-	})
-	t.plainSet(before, setVacant, datatype{fieldAddr, fieldPort}, func(yield func(string) bool) {
-		for _, e := range in.Endpoints {
-			if len(e.Targets) == 0 && !yield(portKey(e.At)) {
-				return
-			}
-		}
-	})
+	}
+	if in.Resolver.IsValid() {
+		local[addrKey(in.Resolver)] = true
+	}
+	t.plainSet(before, setLocal, datatype{fieldAddr}, maps.Keys(local))
+	t.plainSet(before, setDatagrams, datatype{fieldAddr, fieldPort}, maps.Keys(datagrams))
+	t.plainSet(before, setVacant, datatype{fieldAddr, fieldPort}, maps.Keys(vacant))
 }
 
-// translations are what becomes of flows to endpoints and to nodes behind relays.
-// An endpoint of a node behind a relay leads to the relay at once, since a flow is
-// translated only once.
-func translations(t *Table, in Inputs) {
-	place := datatype{fieldAddr, fieldPort}
-	one := t.set(mapTranslate, place, place, len(in.Endpoints)+len(in.Inserted))
+// ways are where connections to nodes and endpoints lead. One that needs no leading
+// goes where it was dialled; any other is handed to the listener of its target.
+func ways(t *Table, in Inputs) {
+	place, number := datatype{fieldAddr, fieldPort}, datatype{fieldMark}
+	direct := t.set(mapDirect, place, number, len(in.Nodes))
+	led := t.set(mapLed, place, number, len(in.Endpoints)+len(in.Inserted))
 	many := t.verdictMap(mapSpread, place)
+	addresses := t.set(mapAddresses, number, datatype{fieldAddr}, len(in.Nodes))
+	ports := t.set(mapPorts, number, datatype{fieldPort}, len(in.Nodes))
 	relays := make(map[netip.AddrPort]netip.AddrPort, len(in.Inserted))
 	for _, i := range in.Inserted {
 		relays[i.Node] = i.Relay
-		one.elements[portKey(i.Node)] = portKey(i.Relay)
 	}
-	behind := func(target netip.AddrPort) netip.AddrPort {
+	targets := numbers(in, relays)
+	to := func(target netip.AddrPort) string {
+		key, at := markKey(targets[target]), target
 		if relay, ok := relays[target]; ok {
-			return relay
+			at = relay
 		}
-		return target
+		addresses.elements[key], ports.elements[key] = addrKey(at.Addr()), portOnly(at)
+		return key
+	}
+	for _, n := range in.Nodes {
+		if _, ok := relays[n.At]; n.Protocol == network.TCP && !ok {
+			direct.elements[portKey(n.At)] = to(n.At)
+		}
+	}
+	for node := range relays {
+		led.elements[portKey(node)] = to(node)
 	}
 	for _, e := range in.Endpoints {
 		switch len(e.Targets) {
 		case 0:
 		case 1:
-			one.elements[portKey(e.At)] = portKey(behind(e.Targets[0]))
+			led.elements[portKey(e.At)] = to(e.Targets[0])
 		default:
 			name := "spread-" + e.At.Addr().String() + "-" + portName(e.At)
-			targets := t.set(name, datatype{fieldMark}, place, len(e.Targets))
+			turns := t.set(name, number, number, len(e.Targets))
 			sorted := slices.Clone(e.Targets)
 			slices.SortFunc(sorted, netip.AddrPort.Compare)
 			for n, target := range sorted {
-				targets.elements[markKey(uint32(n))] = portKey(behind(target))
+				turns.elements[markKey(uint32(n))] = to(target)
 			}
-			t.chain(name).rules = []rule{when().translateInTurn(len(sorted), name)}
+			t.chain(name).rules = []rule{when().markInTurn(len(sorted), name).goTo(chainLead)}
 			many.elements[portKey(e.At)] = name
 		}
 	}

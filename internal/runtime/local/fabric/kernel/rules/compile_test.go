@@ -94,7 +94,7 @@ func TestCompilerShares(t *testing.T) {
 			t.Errorf("chain %s: shared is %v", name, shared)
 		}
 	}
-	for _, name := range []string{setSources, setReachable, mapEgress, mapIngress, "members-sg-app"} {
+	for _, name := range []string{setSources, setLocal, mapEgress, mapIngress, "members-sg-app"} {
 		if after.sets[name] != before.sets[name] {
 			t.Errorf("set %s is not shared", name)
 		}

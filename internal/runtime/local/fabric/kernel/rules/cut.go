@@ -9,46 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flow is which flows to cut: those of a client to a node. Zero fields mean all.
-type Flow struct {
-	Client, Node netip.Addr
-	// Port is the one that the client dialled.
-	Port uint16
-}
+// Cuts end connections at once, idle ones too: clients get a reset where the other end
+// is in the namespace. What is forwarded from instance to instance has no end here, and
+// stops. Each returns how many there were. None touches what nodes say to each other.
 
-func (f Flow) means(o flow) bool {
-	return (!f.Client.IsValid() || f.Client == o.client.Addr()) && (!f.Node.IsValid() || f.Node == o.node.Addr()) &&
-		(f.Port == 0 || f.Port == o.dialled.Port())
-}
-
-// Cut ends the flows that any of the arguments means, through whichever endpoint
-// they came: their clients get a reset, idle ones too, where the other end is in
-// the namespace. It returns how many there were. Without arguments it cuts none.
-func (c *Conn) Cut(flows ...Flow) (int, error) {
-	var which choice
-	if len(flows) == 1 {
-		which.node = flows[0].Node
-	}
-	return c.cutOf(which, func(f flow) bool {
-		for _, wanted := range flows {
-			if wanted.means(f) {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// CutEndpoint ends the flows to an endpoint that target carries, or all of them if
-// target is the zero address. Flows to the target's own address go on.
-func (c *Conn) CutEndpoint(endpoint netip.AddrPort, target netip.Addr) (int, error) {
-	return c.cutOf(choice{dialled: endpoint.Addr(), node: target}, func(f flow) bool {
-		return f.protocol == unix.IPPROTO_TCP && f.dialled == endpoint && (!target.IsValid() || f.node.Addr() == target)
-	})
-}
-
-// CutOthers ends the flows to endpoints that none of their targets carries: what is
-// left of endpoints that have moved. Flows to a node's own address go on.
+// CutOthers ends the connections to endpoints that none of their targets carries: what
+// is left of endpoints that have moved. Those to a node's own address go on.
 func (c *Conn) CutOthers(endpoints []Endpoint) (int, error) {
 	if len(endpoints) == 0 {
 		return 0, nil
@@ -57,77 +23,94 @@ func (c *Conn) CutOthers(endpoints []Endpoint) (int, error) {
 	for _, e := range endpoints {
 		targets[e.At] = e.Targets
 	}
-	return c.cut(0, func(f flow) bool {
-		now, ok := targets[f.dialled]
-		carries := func(t netip.AddrPort) bool { return t.Addr() == f.node.Addr() }
-		return ok && f.protocol == unix.IPPROTO_TCP && !slices.ContainsFunc(now, carries)
+	return c.reset(func(s tcpSocket) bool {
+		now, ok := targets[s.local]
+		carries := func(t netip.AddrPort) bool { return s.mark.carriedBy(t.Addr()) }
+		return ok && s.mark != 0 && !slices.ContainsFunc(now, carries)
 	})
 }
 
-// CutAnswered ends the TCP flows that are answered at one of the addresses, however
-// they were dialled: those past a relay that nobody may go past any more.
-func (c *Conn) CutAnswered(at []netip.AddrPort) (int, error) {
-	if len(at) == 0 {
+// CutDirect ends the connections that the nodes at these addresses carry themselves,
+// past a relay that nobody may go past any more.
+func (c *Conn) CutDirect(nodes []netip.Addr) (int, error) {
+	if len(nodes) == 0 {
 		return 0, nil
 	}
-	return c.cut(0, func(f flow) bool { return f.protocol == unix.IPPROTO_TCP && slices.Contains(at, f.node) })
+	return c.reset(func(s tcpSocket) bool {
+		return s.mark != 0 && !s.mark.relayed() && slices.ContainsFunc(nodes, s.mark.carriedBy)
+	})
+}
+
+// CutClients ends all flows of the clients that are gone.
+func (c *Conn) CutClients(gone func(netip.Addr) bool) (int, error) {
+	n, err := c.reset(func(s tcpSocket) bool { return s.mark != 0 && gone(s.remote.Addr()) })
+	more, e := c.stop(0, func(f flow) bool { return gone(f.client.Addr()) || gone(f.dialled.Addr()) })
+	return n + more, errors.Join(err, e)
+}
+
+// CutUnjudged ends the connections of clients (Inputs.Links) that came in while no rules
+// were in force: they have no mark.
+func (c *Conn) CutUnjudged(clients map[string]netip.Addr) (int, error) {
+	of := make(map[netip.Addr]bool, len(clients))
+	for _, a := range clients {
+		of[a] = true
+	}
+	return c.reset(func(s tcpSocket) bool { return s.mark == 0 && of[s.remote.Addr()] })
 }
 
 // CutUntracked ends the flows that were let in from everywhere and that a policy
 // does not admit any more; all others go on until they end by themselves. The
 // policy's table must be in force, or the flows come back.
 func (c *Conn) CutUntracked(p *network.Policy, vpc string) (int, error) {
-	return c.cut(markUntracked, func(f flow) bool {
+	revoked := func(protocol uint8, client, node netip.Addr, port uint16) bool {
 		allowed, _ := p.Allows(network.Flow{
-			Protocol: network.Protocol(f.protocol), SourceVPC: vpc, Source: f.client.Addr(),
-			VPC: vpc, Destination: f.node.Addr(), Port: int(f.dialled.Port()),
+			Protocol: network.Protocol(protocol), SourceVPC: vpc, Source: client, VPC: vpc, Destination: node, Port: int(port),
 		})
 		return !allowed
+	}
+	n, err := c.reset(func(s tcpSocket) bool {
+		return s.mark&markUntracked != 0 && revoked(unix.IPPROTO_TCP, s.remote.Addr(), s.mark.target(s.local.Addr()), s.local.Port())
 	})
+	more, e := c.stop(markUntracked, func(f flow) bool {
+		return revoked(f.protocol, f.client.Addr(), f.dialled.Addr(), f.dialled.Port())
+	})
+	return n + more, errors.Join(err, e)
 }
 
-// cut is cutOf for flows with a mark, or all if it is 0.
-func (c *Conn) cut(mark uint32, fn func(flow) bool) (int, error) {
-	return c.cutOf(choice{mark: mark}, fn)
-}
-
-// cutOf resets the sockets of flows first, while the kernel still lets the resets
-// out, and then forgets the flows.
-func (c *Conn) cutOf(which choice, fn func(flow) bool) (int, error) {
-	found, err := c.flows(which, fn)
-	if err != nil || len(found) == 0 {
+// reset destroys the connected sockets for which fn says yes.
+func (c *Conn) reset(fn func(tcpSocket) bool) (int, error) {
+	if err := c.openDiag(); err != nil {
 		return 0, err
 	}
-	type ends struct{ local, remote netip.AddrPort }
-	tcp := map[ends]bool{}
-	for _, f := range found {
-		if f.protocol == unix.IPPROTO_TCP {
-			tcp[ends{f.node, f.seen}] = true
-		}
-	}
-	errs := []error{c.reset(func(s tcpSocket) bool { return tcp[ends{s.local, s.remote}] })}
-	for _, f := range found {
-		errs = append(errs, c.forget(f))
-	}
-	return len(found), errors.Join(errs...)
-}
-
-// reset destroys the sockets for which fn says yes.
-func (c *Conn) reset(fn func(tcpSocket) bool) error {
-	if c.diag == nil {
-		s, err := openSocket(c.ns, unix.NETLINK_SOCK_DIAG)
-		if err != nil {
-			return err
-		}
-		c.diag = s
-	}
-	list, err := sockets(c.diag, fn)
+	list, err := sockets(c.diag, connected, fn)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var errs []error
 	for _, s := range list {
 		errs = append(errs, destroy(c.diag, s))
 	}
-	return errors.Join(errs...)
+	return len(list), errors.Join(errs...)
+}
+
+func (c *Conn) openDiag() error {
+	if c.diag != nil {
+		return nil
+	}
+	s, err := openSocket(c.ns, unix.NETLINK_SOCK_DIAG)
+	if err == nil {
+		c.diag = s
+	}
+	return err
+}
+
+// stop forgets the forwarded flows with a mark, or with any if it is 0, for which fn
+// says yes.
+func (c *Conn) stop(m mark, fn func(flow) bool) (int, error) {
+	found, err := c.flows(m, fn)
+	errs := []error{err}
+	for _, f := range found {
+		errs = append(errs, c.forget(f))
+	}
+	return len(found), errors.Join(errs...)
 }

@@ -26,7 +26,10 @@ func echo(t testing.TB, ns *netns.Namespace, at netip.AddrPort) {
 	t.Helper()
 	var listener net.Listener
 	err := ns.Do(func() (err error) {
-		listener, err = net.Listen("tcp4", at.String())
+		c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			return errors.Join(raw.Control(func(fd uintptr) { err = Transparent(int(fd)) }), err)
+		}}
+		listener, err = c.Listen(t.Context(), "tcp4", at.String())
 		return err
 	})
 	if err != nil {
@@ -146,39 +149,46 @@ func TestCut(t *testing.T) {
 	w, in := echoes(in(network.TCP, portEcho, portEcho, "10.1.0.0/24"))
 	apply(t, l.conn, Compile(w, "vpc", in))
 	primary := in.Endpoints[0].At
+	gone := func(a netip.Addr) func() (int, error) {
+		return func() (int, error) { return l.conn.CutClients(func(o netip.Addr) bool { return o == a }) }
+	}
 
 	a, b, relayed := l.client(t, 0, nodePort(0)), l.client(t, 1, nodePort(0)), l.client(t, 0, nodePort(1))
-	cutting(t, 0, func() (int, error) {
-		return l.conn.Cut(Flow{Client: instanceAddress(0), Node: nodeAddress(0), Port: 1})
-	})
-	cutting(t, 0, func() (int, error) { return l.conn.Cut() })
-	cutting(t, 1, func() (int, error) { return l.conn.Cut(Flow{Client: instanceAddress(0), Node: nodeAddress(0)}) })
-	a.wasReset("its flow was cut")
-	b.alive("another's flow was cut")
-	cutting(t, 1, func() (int, error) { return l.conn.Cut(Flow{Node: nodeAddress(1), Port: portEcho}) })
-	relayed.wasReset("the flow behind a relay was cut by the dialled port")
-	b.alive("another node's flows were cut")
+	cutting(t, 0, gone(nodeAddress(0)))
+	cutting(t, 2, gone(instanceAddress(0)))
+	a.wasReset("its client is gone")
+	relayed.wasReset("its client is gone")
+	b.alive("another client is gone")
+
+	// Past a relay nobody goes any more.
+	relayed = l.client(t, 1, nodePort(1))
+	cutting(t, 1, func() (int, error) { return l.conn.CutDirect([]netip.Addr{nodeAddress(0), nodeAddress(1)}) })
+	b.wasReset("it went past the relay")
+	relayed.alive("it did not go past the relay")
 
 	// The endpoint moves: whoever came through it goes, others stay.
+	moved := func() (int, error) { return l.conn.CutOthers(in.Endpoints) }
 	direct, through := l.client(t, 0, nodePort(0)), l.client(t, 0, primary)
+	cutting(t, 0, moved)
 	in.Endpoints[0].Targets[0] = nodePort(1)
 	apply(t, l.conn, Compile(w, "vpc", in))
 	through.alive("the endpoint has moved")
-	moved := l.client(t, 0, primary)
-	cutting(t, 1, func() (int, error) { return l.conn.CutEndpoint(primary, nodeAddress(0)) })
+	next := l.client(t, 0, primary)
+	cutting(t, 1, moved)
 	through.wasReset("the endpoint has left its node")
 	direct.alive("the endpoint has moved")
-	moved.alive("the endpoint was cut from its old node")
-	cutting(t, 1, func() (int, error) { return l.conn.CutEndpoint(primary, netip.Addr{}) })
-	moved.wasReset("the endpoint was cut from whatever it leads to")
+	next.alive("the endpoint was cut from its old node")
+	in.Endpoints[0].Targets = nil
+	cutting(t, 1, moved)
+	next.wasReset("the endpoint leads nowhere")
 
 	// Listeners live on.
 	l.client(t, 0, primary)
 	l.client(t, 0, nodePort(0))
 }
 
-// Two flows of a client may differ in nothing but the address that it dialled: the
-// kernel gives one of them another port on the node's side. Each can be cut.
+// Two flows of a client may differ in nothing but the address that it dialled. Each
+// can be cut.
 func TestCutOfTwins(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "twins")
@@ -187,9 +197,32 @@ func TestCutOfTwins(t *testing.T) {
 	apply(t, l.conn, Compile(w, "vpc", in))
 	const port = 7999
 	direct, through := l.clientFrom(t, 0, port, nodePort(0)), l.clientFrom(t, 0, port, in.Endpoints[0].At)
-	cutting(t, 1, func() (int, error) { return l.conn.CutEndpoint(in.Endpoints[0].At, nodeAddress(0)) })
+	in.Endpoints[0].Targets = nil
+	cutting(t, 1, func() (int, error) { return l.conn.CutOthers(in.Endpoints) })
 	through.wasReset("the endpoint was cut")
 	direct.alive("the endpoint was cut")
+}
+
+// Who came in while there were no rules goes when they are back, and nobody else.
+func TestCutUnjudged(t *testing.T) {
+	t.Parallel()
+	l := newLAN(t, "unjudged")
+	l.echoes(t)
+	w, in := echoes(in(network.TCP, portEcho, portEcho, "10.1.0.32/32"))
+	table := Compile(w, "vpc", in)
+	apply(t, l.conn, table)
+	legal := l.client(t, 0, nodePort(0))
+	run(t, l.vpc, "nft", "flush", "ruleset")
+	stranger := l.client(t, 1, nodePort(0))
+	hidden := l.client(t, 1, netip.AddrPortFrom(nodeAddress(1), portBehind))
+	if intact(t, l.conn) {
+		t.Error("the flush went unnoticed")
+	}
+	apply(t, l.conn, table)
+	cutting(t, 2, func() (int, error) { return l.conn.CutUnjudged(in.Links) })
+	stranger.wasReset("rules are in force again")
+	hidden.wasReset("rules are in force again")
+	legal.alive("rules are in force again")
 }
 
 func TestCutUntracked(t *testing.T) {
@@ -248,8 +281,8 @@ func TestCutForwarded(t *testing.T) {
 	}
 }
 
-// What the nodes say to each other inside is not tracked, so no cut of a node's
-// clients ends its replication.
+// What the nodes say to each other inside has no mark, so no cut of a node's clients
+// ends its replication.
 func TestInsideIsNotCut(t *testing.T) {
 	t.Parallel()
 	l := newLAN(t, "inside")
@@ -268,6 +301,9 @@ func TestInsideIsNotCut(t *testing.T) {
 	defer c.Close()
 	inside := &client{t, c}
 	inside.alive("at first")
-	cutting(t, 0, func() (int, error) { return l.conn.Cut(Flow{}) })
+	cutting(t, 0, func() (int, error) { return l.conn.CutClients(func(netip.Addr) bool { return true }) })
+	cutting(t, 0, func() (int, error) { return l.conn.CutDirect([]netip.Addr{nodeAddress(0), nodeAddress(1)}) })
+	cutting(t, 0, func() (int, error) { return l.conn.CutOthers([]Endpoint{{At: nodePort(0)}}) })
+	cutting(t, 0, func() (int, error) { return l.conn.CutUnjudged(in.Links) })
 	inside.alive("everything was cut")
 }

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,32 +9,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// flow is a connection that the kernel keeps account of.
+// flow is one that is forwarded, which the kernel keeps account of.
 type flow struct {
 	protocol uint8
-	// client and dialled are the ends as the client sees them; node is the end
-	// that answers, which is dialled unless the flow was translated.
-	client, dialled, node netip.AddrPort
-	// seen is the client's end as the node sees it. The port is another one than
-	// the client's if that is in use already, since two flows of a client may
-	// differ in nothing but the endpoint.
-	seen netip.AddrPort
+	// client and dialled are its ends.
+	client, dialled netip.AddrPort
 	// tuple and id name the flow to the kernel.
 	tuple, id []byte
 }
 
-// choice is which flows the kernel lists; zero fields mean all. Kernels before 5.8
-// heed the mark alone and list more.
-type choice struct {
-	mark uint32
-	// dialled and node are the addresses of flow's fields.
-	dialled, node netip.Addr
-}
-
-// flows lists those of the chosen flows for which fn says yes.
-func (c *Conn) flows(which choice, fn func(flow) bool) ([]flow, error) {
+// flows lists those with a mark, or with any if it is 0, for which fn says yes.
+func (c *Conn) flows(m mark, fn func(flow) bool) ([]flow, error) {
 	for range attempts {
-		out, err := c.listFlows(which, fn)
+		out, err := c.listFlows(m, fn)
 		if !errors.Is(err, errInterrupted) {
 			return out, err
 		}
@@ -43,43 +29,16 @@ func (c *Conn) flows(which choice, fn func(flow) bool) ([]flow, error) {
 	return nil, errInterrupted
 }
 
-func (w choice) request(b *buffer) {
-	if w.mark != 0 {
-		b.u32(attrMark, w.mark)
-		b.u32(attrMarkMask, ^uint32(0))
-	}
-	if !w.dialled.IsValid() && !w.node.IsValid() {
-		return
-	}
-	filter := b.nest(attrFilter)
-	flags := func(kind uint16, a netip.Addr, flag uint32) {
-		if a.IsValid() {
-			b.attr(kind, binary.NativeEndian.AppendUint32(nil, flag))
-		}
-	}
-	flags(attrFilterOriginal, w.dialled, filterDestination)
-	flags(attrFilterReply, w.node, filterSource)
-	b.end(filter)
-	tuple := func(kind uint16, a netip.Addr, field uint16) {
-		if a.IsValid() {
-			nest := b.nest(kind)
-			ip := b.nest(attrTupleIP)
-			b.attr(field, a.AsSlice())
-			b.end(ip)
-			b.end(nest)
-		}
-	}
-	tuple(attrOriginal, w.dialled, attrDestination)
-	tuple(attrReply, w.node, attrSource)
-}
-
-func (c *Conn) listFlows(which choice, fn func(flow) bool) ([]flow, error) {
+func (c *Conn) listFlows(m mark, fn func(flow) bool) ([]flow, error) {
 	const getFlow = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1 // IPCTNL_MSG_CT_GET
 	var b buffer
 	seq := c.nft.next()
 	at := b.message(getFlow, unix.NLM_F_DUMP, seq)
 	b.netfilter(unix.AF_INET, 0)
-	which.request(&b)
+	if m != 0 {
+		b.u32(attrMark, uint32(m))
+		b.u32(attrMarkMask, uint32(m))
+	}
 	b.finish(at)
 	var out []flow
 	err := c.nft.request(&b, seq, func(r reply) {
@@ -97,22 +56,15 @@ func (c *Conn) listFlows(which choice, fn func(flow) bool) ([]flow, error) {
 // Attributes of flows (linux/netfilter/nfnetlink_conntrack.h).
 const (
 	attrOriginal = 1
-	attrReply    = 2
 	attrMark     = 8
 	attrID       = 12
 	attrMarkMask = 21
-	attrFilter   = 25
 
 	attrTupleIP       = 1
 	attrTupleProtocol = 2
 
 	attrSource      = 1 // of attrTupleIP
 	attrDestination = 2
-
-	attrFilterOriginal = 1 // of attrFilter: which fields of the tuple count
-	attrFilterReply    = 2
-	filterSource       = 1
-	filterDestination  = 2
 
 	attrProtocol        = 1 // of attrTupleProtocol
 	attrSourcePort      = 2
@@ -126,8 +78,6 @@ func decodeFlow(data []byte) (f flow) {
 		case attrOriginal:
 			f.tuple = value
 			f.protocol, f.client, f.dialled = decodeTuple(value)
-		case attrReply:
-			_, f.node, f.seen = decodeTuple(value)
 		case attrID:
 			f.id = value
 		}

@@ -63,7 +63,7 @@ func (l *lan) wire(addresses []netip.Addr) {
 	quiet := func(ns *netns.Namespace, more ...string) {
 		run(l.t, ns, append([]string{"sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0"}, more...)...)
 	}
-	quiet(l.vpc, "net.ipv4.ip_forward=1")
+	quiet(l.vpc, "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.tcp_fwmark_accept=1", "net.ipv4.tcp_syncookies=0")
 	commands := []string{"link set lo up"}
 	for _, a := range addresses {
 		commands = append(commands, fmt.Sprintf("addr add %s/32 dev lo", a))
@@ -123,7 +123,7 @@ func (l *lan) listen(ns *netns.Namespace) (tcp, udp, other []int) {
 				return err
 			}
 			at := &unix.SockaddrInet4{Port: int(port)}
-			if err := errors.Join(unix.Bind(t, at), unix.Listen(t, 4096), unix.Bind(u, at)); err != nil {
+			if err := errors.Join(Transparent(t), unix.Bind(t, at), unix.Listen(t, 4096), unix.Bind(u, at)); err != nil {
 				return err
 			}
 			tcp, udp = append(tcp, t), append(udp, u)
@@ -162,7 +162,7 @@ type outcome struct {
 	arrived, reset bool
 	// marked: the kernel remembers that everyone is let in.
 	marked bool
-	// at is where a TCP connection ended up.
+	// at is where a TCP connection ended up, as the kernel remembers it.
 	at netip.AddrPort
 }
 
@@ -213,7 +213,7 @@ func (l *lan) probe(dials []dial) []outcome {
 				}
 			}
 			for n, fd := range tcp {
-				out[n].arrived, out[n].reset = connected(fd)
+				out[n].arrived, out[n].reset = handshaken(fd)
 				open = append(open, fd)
 			}
 			return nil
@@ -223,7 +223,7 @@ func (l *lan) probe(dials []dial) []outcome {
 		}
 	}
 	l.collect(out, local)
-	marked, err := l.conn.flows(choice{mark: markUntracked}, func(flow) bool { return true })
+	marked, err := l.conn.flows(markUntracked, func(flow) bool { return true })
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func barrier() error {
 	return nil
 }
 
-func connected(fd int) (arrived, reset bool) {
+func handshaken(fd int) (arrived, reset bool) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
 		return false, false
@@ -334,16 +334,14 @@ func (l *lan) collect(out []outcome, local map[end]int) {
 		if n > 0 {
 			tcp, udp, other = l.instTCP[n-1], l.instUDP[n-1], l.instOther[n-1]
 		}
-		for _, fd := range tcp {
+		for port, fd := range tcp {
 			for {
 				conn, peer, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
 				if err != nil {
 					break
 				}
 				if number, ok := local[end{unix.IPPROTO_TCP, fromSockaddr(peer)}]; ok {
-					if sa, err := unix.Getsockname(conn); err == nil {
-						out[number].at = fromSockaddr(sa)
-					}
+					out[number].at, out[number].marked = carrier(conn, listened[port])
 				}
 				unix.Close(conn)
 			}
@@ -373,10 +371,26 @@ func (l *lan) collect(out []outcome, local map[end]int) {
 	}
 }
 
+// carrier is what the kernel remembers of a connection that a listener accepted: who
+// was to carry it, and whether everyone is let in.
+func carrier(conn int, listener uint16) (at netip.AddrPort, marked bool) {
+	sa, err := unix.Getsockname(conn)
+	n, markErr := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_MARK)
+	if err != nil || markErr != nil {
+		return at, false
+	}
+	at = fromSockaddr(sa)
+	if m := mark(n); m != 0 {
+		at = netip.AddrPortFrom(m.target(at.Addr()), listener)
+		marked = m&markUntracked != 0
+	}
+	return at, marked
+}
+
 // forgetAll makes each packet from here on the first one of a flow.
 func (l *lan) forgetAll() {
 	l.t.Helper()
-	found, err := l.conn.flows(choice{}, func(flow) bool { return true })
+	found, err := l.conn.flows(0, func(flow) bool { return true })
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -23,9 +23,6 @@ const (
 	mapIngressProfiles = "ingress-profiles"
 )
 
-// markUntracked is on connections that end when no rule admits them any more.
-const markUntracked = 0x6c617264
-
 // group is a security group of the VPC with what depends on its rules alone.
 type compiledGroup struct {
 	rules           []network.Rule
@@ -220,7 +217,7 @@ func untracked(groups []*compiledGroup) []rule {
 				narrow.From, narrow.To = 0, maxPort
 			}
 			if b, ok := when().carries(narrow); ok {
-				out = append(out, b.setMark(markUntracked).goTo(chainEgress))
+				out = append(out, b.setUntracked().goTo(chainEgress))
 			}
 		}
 	}

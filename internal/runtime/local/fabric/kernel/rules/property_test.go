@@ -34,7 +34,8 @@ func expect(p *network.Policy, in Inputs, d dial) (m model, filterAgrees bool) {
 			return
 		}
 		m.arrive = append(m.arrive, at)
-		if !reason.Tracked {
+		// What is sent to nodes without a connection is judged packet by packet.
+		if !reason.Tracked && (d.protocol == network.TCP || !isNode(in, node)) {
 			m.marked = append(m.marked, at)
 		}
 	}
@@ -44,7 +45,7 @@ func expect(p *network.Policy, in Inputs, d dial) (m model, filterAgrees bool) {
 		}
 		return node
 	}
-	isNode := slices.ContainsFunc(in.Nodes, func(s Service) bool { return s.At.Addr() == d.to.Addr() })
+	toNode := isNode(in, d.to.Addr())
 	declared := slices.Contains(in.Nodes, Service{d.protocol, d.to})
 	endpoint := slices.IndexFunc(in.Endpoints, func(e Endpoint) bool { return e.At == d.to && d.protocol == network.TCP })
 	switch {
@@ -56,14 +57,18 @@ func expect(p *network.Policy, in Inputs, d dial) (m model, filterAgrees bool) {
 		for _, target := range in.Endpoints[endpoint].Targets {
 			lead(target.Addr(), behind(target))
 		}
-	case isNode && d.protocol == network.TCP && declared:
+	case toNode && d.protocol == network.TCP && declared:
 		lead(d.to.Addr(), behind(d.to))
-	case isNode && !declared && d.protocol != network.ICMP:
+	case toNode && !declared && d.protocol != network.ICMP:
 		m.silence = true
 	default:
 		lead(d.to.Addr(), d.to)
 	}
 	return m, filterAgrees
+}
+
+func isNode(in Inputs, a netip.Addr) bool {
+	return slices.ContainsFunc(in.Nodes, func(s Service) bool { return s.At.Addr() == a })
 }
 
 func (m model) suits(d dial, o outcome) bool {

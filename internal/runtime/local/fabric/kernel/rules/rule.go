@@ -99,16 +99,6 @@ func (b *ruleBuilder) loadPort(word int) {
 	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetDestinationPort, 2, word)
 }
 
-// loadDialled loads a field of the flow's first packet as its client sent it.
-func (b *ruleBuilder) loadDialled(key uint32, word int) {
-	const directionOriginal = 0
-	b.expression("ct", func(o *buffer) {
-		o.u32(unix.NFTA_CT_KEY, key)
-		o.u32(unix.NFTA_CT_DREG, register(word))
-		o.u8(unix.NFTA_CT_DIRECTION, directionOriginal)
-	})
-}
-
 func (b *ruleBuilder) compare(op uint32, value []byte) {
 	b.expression("cmp", func(o *buffer) {
 		o.u32(unix.NFTA_CMP_SREG, register(0))
@@ -119,7 +109,10 @@ func (b *ruleBuilder) compare(op uint32, value []byte) {
 	})
 }
 
-func (b *ruleBuilder) mask(mask []byte) {
+func (b *ruleBuilder) mask(mask []byte) { b.bits(mask, make([]byte, len(mask))) }
+
+// bits makes register 0 what is left of it by a mask, with those of flip changed.
+func (b *ruleBuilder) bits(mask, flip []byte) {
 	b.expression("bitwise", func(o *buffer) {
 		o.u32(unix.NFTA_BITWISE_SREG, register(0))
 		o.u32(unix.NFTA_BITWISE_DREG, register(0))
@@ -130,16 +123,18 @@ func (b *ruleBuilder) mask(mask []byte) {
 			o.end(nest)
 		}
 		data(unix.NFTA_BITWISE_MASK, mask)
-		data(unix.NFTA_BITWISE_XOR, make([]byte, len(mask)))
+		data(unix.NFTA_BITWISE_XOR, flip)
 	})
 }
 
 // lookup looks register 0 and those behind it up; to is where the value of a map
 // goes, nil in a plain set.
-func (b *ruleBuilder) lookup(set string, to *uint32) {
+func (b *ruleBuilder) lookup(set string, to *uint32) { b.lookupOf(register(0), set, to) }
+
+func (b *ruleBuilder) lookupOf(from uint32, set string, to *uint32) {
 	b.expression("lookup", func(o *buffer) {
 		o.str(unix.NFTA_LOOKUP_SET, set)
-		o.u32(unix.NFTA_LOOKUP_SREG, register(0))
+		o.u32(unix.NFTA_LOOKUP_SREG, from)
 		if to != nil {
 			o.u32(unix.NFTA_LOOKUP_DREG, *to)
 		}
@@ -235,16 +230,6 @@ func (b *ruleBuilder) noRequest() *ruleBuilder {
 	return b.say("icmp type != %d", echoRequest)
 }
 
-// serves asks whether a datagram comes from a service of a set.
-func (b *ruleBuilder) serves(set string) *ruleBuilder {
-	b.protocol(unix.IPPROTO_UDP)
-	b.loadMeta(unix.NFT_META_L4PROTO, 0)
-	b.loadAddress(offsetSource, 1)
-	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetSourcePort, 2, 2)
-	b.lookup(set, nil)
-	return b.say("meta l4proto . ip saddr . th sport @%s", set)
-}
-
 func (b *ruleBuilder) sourcePort(p uint16) *ruleBuilder {
 	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetSourcePort, 2, 0)
 	return b.between(p, p).sayRange("th sport", p, p)
@@ -255,14 +240,11 @@ func (b *ruleBuilder) dialled(first, last uint16) *ruleBuilder {
 	if first == 0 && last == 65535 {
 		return b
 	}
-	b.loadDialled(unix.NFT_CT_PROTO_DST, 0)
-	return b.between(first, last).sayRange("ct original proto-dst", first, last)
+	b.loadPort(0)
+	return b.between(first, last).sayRange("th dport", first, last)
 }
 
-func (b *ruleBuilder) port(p uint16) *ruleBuilder {
-	b.loadPort(0)
-	return b.between(p, p).sayRange("th dport", p, p)
-}
+func (b *ruleBuilder) port(p uint16) *ruleBuilder { return b.dialled(p, p) }
 
 func (b *ruleBuilder) between(first, last uint16) *ruleBuilder {
 	low, high := binary.BigEndian.AppendUint16(nil, first), binary.BigEndian.AppendUint16(nil, last)
@@ -318,20 +300,18 @@ func direction(offset uint32) string {
 	return "daddr"
 }
 
-// reachable asks whether what the client dialled is in a set.
-func (b *ruleBuilder) reachable(set string) *ruleBuilder {
-	b.loadMeta(unix.NFT_META_L4PROTO, 0)
-	b.loadDialled(unix.NFT_CT_DST_IP, 1)
-	b.loadDialled(unix.NFT_CT_PROTO_DST, 2)
-	b.lookup(set, nil)
-	return b.say("meta l4proto . ct original ip daddr . ct original proto-dst @%s", set)
-}
-
 func (b *ruleBuilder) destinationIn(set string) *ruleBuilder {
 	b.loadAddress(offsetDestination, 0)
 	b.loadPort(1)
 	b.lookup(set, nil)
 	return b.say("ip daddr . th dport @%s", set)
+}
+
+func (b *ruleBuilder) sourceIn(set string) *ruleBuilder {
+	b.loadAddress(offsetSource, 0)
+	b.loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offsetSourcePort, 2, 1)
+	b.lookup(set, nil)
+	return b.say("ip saddr . th sport @%s", set)
 }
 
 // What a rule does.
@@ -341,12 +321,13 @@ func (b *ruleBuilder) accept() rule {
 	return b.say("accept").rule()
 }
 
-// untracked lets packets of connections pass that the kernel need not know.
-func (b *ruleBuilder) untracked() rule {
+// notTracked spares the kernel to keep account of the packet's flow.
+func (b *ruleBuilder) notTracked() *ruleBuilder {
 	b.expression("notrack", func(*buffer) {})
-	b.verdict(verdictAccept, "")
-	return b.say("notrack accept").rule()
+	return b.say("notrack")
 }
+
+func (b *ruleBuilder) untracked() rule { return b.notTracked().accept() }
 
 func (b *ruleBuilder) drop() rule {
 	b.verdict(verdictDrop, "")
@@ -371,35 +352,63 @@ func (b *ruleBuilder) reset() rule {
 	return b.say("reject with tcp reset").rule()
 }
 
-// setMark marks the connection.
-func (b *ruleBuilder) setMark(mark uint32) *ruleBuilder {
+// setUntracked marks the flow as one that was let in from everywhere: the packet, of
+// which a socket comes, and what the kernel keeps of a flow that is forwarded.
+func (b *ruleBuilder) setUntracked() *ruleBuilder {
+	bit := binary.NativeEndian.AppendUint32(nil, uint32(markUntracked))
 	b.expression("immediate", func(o *buffer) {
 		o.u32(unix.NFTA_IMMEDIATE_DREG, register(0))
 		data := o.nest(unix.NFTA_IMMEDIATE_DATA)
-		o.attr(unix.NFTA_DATA_VALUE, binary.NativeEndian.AppendUint32(nil, mark))
+		o.attr(unix.NFTA_DATA_VALUE, bit)
 		o.end(data)
 	})
 	b.expression("ct", func(o *buffer) {
 		o.u32(unix.NFTA_CT_KEY, unix.NFT_CT_MARK)
 		o.u32(unix.NFTA_CT_SREG, register(0))
 	})
-	return b.say("ct mark set %#08x", mark)
+	b.loadMeta(unix.NFT_META_MARK, 0)
+	b.bits(binary.NativeEndian.AppendUint32(nil, ^uint32(markUntracked)), bit)
+	b.storeMeta(unix.NFT_META_MARK)
+	return b.say("ct mark set %#08x meta mark set meta mark | %#08x", uint32(markUntracked), uint32(markUntracked))
 }
 
-// profile goes to the chain that the packet's source or destination has: of
-// names it by a number, chains has its chain. It is one rule, since a lookup in
-// vain ends the rule: the mark that an earlier chain left must not count.
-func (b *ruleBuilder) profile(offset uint32, of, chains string) rule {
-	b.loadAddress(offset, 0)
-	data, verdict := register(0), uint32(unix.NFT_REG_VERDICT)
-	b.lookup(of, &data)
+func (b *ruleBuilder) storeMeta(key uint32) {
 	b.expression("meta", func(o *buffer) {
-		o.u32(unix.NFTA_META_KEY, unix.NFT_META_MARK)
+		o.u32(unix.NFTA_META_KEY, key)
 		o.u32(unix.NFTA_META_SREG, register(0))
 	})
+}
+
+// profile goes to the chain that the packet's source or destination has: of names
+// it by a number, chains has its chain. It is one rule, since a lookup in vain ends the
+// rule. Between lookups the number is the packet's priority, of which nobody makes use:
+// nft cannot list rules that look up what they have looked up.
+func (b *ruleBuilder) profile(offset uint32, of, chains string) rule {
+	b.loadAddress(offset, 0)
+	return b.lookupPriority("ip "+direction(offset), of).dispatch(chains)
+}
+
+// profileOfTarget is profile for the address that a map has for the packet's mark.
+func (b *ruleBuilder) profileOfTarget(addresses, of, chains string) rule {
 	b.loadMeta(unix.NFT_META_MARK, 0)
+	b.lookupPriority("meta mark", addresses)
+	b.loadMeta(unix.NFT_META_PRIORITY, 0)
+	return b.lookupPriority("meta priority", of).dispatch(chains)
+}
+
+// lookupPriority makes what a map has for register 0 the packet's priority.
+func (b *ruleBuilder) lookupPriority(key, set string) *ruleBuilder {
+	to := register(0)
+	b.lookup(set, &to)
+	b.storeMeta(unix.NFT_META_PRIORITY)
+	return b.say("meta priority set %s map @%s", key, set)
+}
+
+func (b *ruleBuilder) dispatch(chains string) rule {
+	verdict := uint32(unix.NFT_REG_VERDICT)
+	b.loadMeta(unix.NFT_META_PRIORITY, 0)
 	b.lookup(chains, &verdict)
-	return b.say("meta mark set ip %s map @%s meta mark vmap @%s", direction(offset), of, chains).rule()
+	return b.say("meta priority vmap @%s", chains).rule()
 }
 
 // dispatchDestination goes to the chain that a map has for where the packet goes.
@@ -408,32 +417,22 @@ func (b *ruleBuilder) dispatchDestination(set string) rule {
 	b.loadPort(1)
 	to := uint32(unix.NFT_REG_VERDICT)
 	b.lookup(set, &to)
-	return b.say("ip daddr . tcp dport vmap @%s", set).rule()
+	return b.say("ip daddr . th dport vmap @%s", set).rule()
 }
 
-// translate sends the flow to the address and port in registers 0 and 1.
-func (b *ruleBuilder) translate() {
-	b.expression("nat", func(o *buffer) {
-		o.u32(unix.NFTA_NAT_TYPE, unix.NFT_NAT_DNAT)
-		o.u32(unix.NFTA_NAT_FAMILY, unix.NFPROTO_IPV4)
-		o.u32(unix.NFTA_NAT_REG_ADDR_MIN, register(0))
-		o.u32(unix.NFTA_NAT_REG_PROTO_MIN, register(1))
-	})
-}
-
-// translateBy sends the flow to where a map has for what it dials.
-func (b *ruleBuilder) translateBy(set string) rule {
+// markBy marks the packet with what a map has for where it goes.
+func (b *ruleBuilder) markBy(set string) *ruleBuilder {
 	b.loadAddress(offsetDestination, 0)
 	b.loadPort(1)
 	to := register(0)
 	b.lookup(set, &to)
-	b.translate()
-	return b.say("dnat ip to ip daddr . tcp dport map @%s", set).rule()
+	b.storeMeta(unix.NFT_META_MARK)
+	return b.say("meta mark set ip daddr . th dport map @%s", set)
 }
 
-// translateInTurn sends one flow after the other to the values of a map whose
-// keys are 0 to n-1.
-func (b *ruleBuilder) translateInTurn(n int, set string) rule {
+// markInTurn marks one packet after the other with the values of a map whose keys
+// are 0 to n-1.
+func (b *ruleBuilder) markInTurn(n int, set string) *ruleBuilder {
 	b.expression("numgen", func(o *buffer) {
 		o.u32(unix.NFTA_NG_DREG, register(0))
 		o.u32(unix.NFTA_NG_MODULUS, uint32(n))
@@ -441,6 +440,34 @@ func (b *ruleBuilder) translateInTurn(n int, set string) rule {
 	})
 	to := register(0)
 	b.lookup(set, &to)
-	b.translate()
-	return b.say("dnat ip to numgen inc mod %d map @%s", n, set).rule()
+	b.storeMeta(unix.NFT_META_MARK)
+	return b.say("meta mark set numgen inc mod %d map @%s", n, set)
+}
+
+// Attributes of the expression tproxy (linux/netfilter/nf_tables.h).
+const (
+	attrTproxyFamily  = 1
+	attrTproxyAddress = 2
+	attrTproxyPort    = 3
+)
+
+// lead hands the packet to the socket that listens at the address and port which maps
+// have for its mark, and leaves it as it is: to that socket's connection it was sent.
+// If nobody listens there, or not transparently (see Conn.LeadTo), the rule ends.
+func (b *ruleBuilder) lead(addresses, ports string) *ruleBuilder {
+	b.loadMeta(unix.NFT_META_MARK, 0)
+	to := register(0)
+	b.lookup(addresses, &to)
+	second := uint32(unix.NFT_REG_2)
+	b.expression("meta", func(o *buffer) {
+		o.u32(unix.NFTA_META_DREG, second)
+		o.u32(unix.NFTA_META_KEY, unix.NFT_META_MARK)
+	})
+	b.lookupOf(second, ports, &second)
+	b.expression("tproxy", func(o *buffer) {
+		o.u32(attrTproxyFamily, unix.NFPROTO_IPV4)
+		o.u32(attrTproxyAddress, to)
+		o.u32(attrTproxyPort, second)
+	})
+	return b.say("tproxy ip to meta mark map @%s:meta mark map @%s", addresses, ports)
 }

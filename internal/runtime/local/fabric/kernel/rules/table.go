@@ -32,12 +32,10 @@ type chain struct {
 	rules  []rule
 }
 
-// base is where and when the kernel enters a chain.
+// base is where and when the kernel enters a chain. What passes its end is dropped.
 type base struct {
-	kind     string // filter or nat
 	hook     uint32
 	priority int32
-	drop     bool // what passes the end of the chain; otherwise it is accepted
 }
 
 // set is a set of keys, or a map of them to data or to chains.
@@ -54,7 +52,7 @@ type set struct {
 }
 
 // datatype is what nft calls the type of an element: fields one after the other,
-// each in registers of four bytes.
+// each in registers of four bytes unless it is alone.
 type datatype []field
 
 type field struct {
@@ -65,7 +63,6 @@ type field struct {
 
 var (
 	fieldAddr   = field{"ipv4_addr", 7, 4}
-	fieldProto  = field{"inet_proto", 12, 1}
 	fieldPort   = field{"inet_service", 13, 2}
 	fieldMark   = field{"mark", 19, 4}
 	fieldIfname = field{"ifname", 41, unix.IFNAMSIZ}
@@ -81,6 +78,9 @@ func (d datatype) magic() (m uint32) {
 }
 
 func (d datatype) size() (n uint32) {
+	if len(d) == 1 {
+		return d[0].size
+	}
 	for _, f := range d {
 		n += padded(f.size)
 	}
@@ -123,8 +123,6 @@ func (d datatype) format(value string) string {
 		switch f {
 		case fieldAddr:
 			out[i] = netip.AddrFrom4([4]byte(b[:4])).String()
-		case fieldProto:
-			out[i] = protocolName(b[0])
 		case fieldPort:
 			out[i] = fmt.Sprint(binary.BigEndian.Uint16(b))
 		case fieldIfname:
@@ -132,7 +130,7 @@ func (d datatype) format(value string) string {
 		default:
 			out[i] = fmt.Sprintf("%#08x", binary.NativeEndian.Uint32(b))
 		}
-		b = b[padded(f.size):]
+		b = b[min(int(padded(f.size)), len(b)):]
 	}
 	return strings.Join(out, " . ")
 }
@@ -161,9 +159,7 @@ func portKey(a netip.AddrPort) string {
 	return string([]byte{b[0], b[1], b[2], b[3], byte(a.Port() >> 8), byte(a.Port()), 0, 0})
 }
 
-func serviceKey(protocol uint8, a netip.AddrPort) string {
-	return string([]byte{protocol, 0, 0, 0}) + portKey(a)
-}
+func portOnly(a netip.AddrPort) string { return string([]byte{byte(a.Port() >> 8), byte(a.Port())}) }
 
 func linkKey(name string, a netip.Addr) string {
 	var b [unix.IFNAMSIZ]byte
@@ -171,8 +167,8 @@ func linkKey(name string, a netip.Addr) string {
 	return string(b[:]) + addrKey(a)
 }
 
-func markKey(n uint32) string {
-	return string(binary.NativeEndian.AppendUint32(nil, n))
+func markKey[N uint32 | mark](n N) string {
+	return string(binary.NativeEndian.AppendUint32(nil, uint32(n)))
 }
 
 func (t *Table) chain(name string) *chain {
@@ -271,12 +267,8 @@ func (s *set) print(b *strings.Builder) {
 func (c *chain) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\tchain %s {\n", c.name)
 	if c.base != nil {
-		policy := "accept"
-		if c.base.drop {
-			policy = "drop"
-		}
 		hook := [...]string{"prerouting", "input", "forward", "output", "postrouting"}[c.base.hook]
-		fmt.Fprintf(b, "\t\ttype %s hook %s priority %d; policy %s;\n", c.base.kind, hook, c.base.priority, policy)
+		fmt.Fprintf(b, "\t\ttype filter hook %s priority %d; policy drop;\n", hook, c.base.priority)
 	}
 	for _, r := range c.rules {
 		b.WriteString("\t\t" + r.text + "\n")

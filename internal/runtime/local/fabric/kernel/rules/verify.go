@@ -99,11 +99,7 @@ func (t *Table) chainLines() []string {
 			out = append(out, chainLine(c.family, c.name, 0, 0, 0, false))
 			continue
 		}
-		policy := uint32(verdictAccept)
-		if c.base.drop {
-			policy = verdictDrop
-		}
-		out = append(out, chainLine(c.family, c.name, c.base.hook, c.base.priority, policy, true))
+		out = append(out, chainLine(c.family, c.name, c.base.hook, c.base.priority, verdictDrop, true))
 	}
 	slices.Sort(out)
 	return out
