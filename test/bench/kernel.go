@@ -191,6 +191,11 @@ func withKernelEngine(ctx context.Context, ruled bool, members int, fn func(inst
 				return err
 			}
 			defer e.stop()
+			if k.conn != nil {
+				if _, err := k.conn.LeadTo(map[netip.AddrPort]int{netip.MustParseAddrPort(nodeAt): e.cmd.Process.Pid}); err != nil {
+					return err
+				}
+			}
 			return fn(instance)
 		})
 	})

@@ -1,21 +1,28 @@
 // Package rules makes the kernel of a VPC's namespace enforce a network policy:
 // Compile turns a network.World into one nftables table, a value that can be
 // printed and compared, Conn.Apply makes the namespace's table that value in one
-// atomic batch, and Conn.Cut ends flows that exist.
+// atomic batch, and Conn's cuts end flows that exist.
 //
 // The namespace holds the addresses of nodes and endpoints on its loopback
 // interface; instances and the host come in over routed links, one interface
 // each, so that every packet of theirs passes here. A packet meets, in this order:
 //
-//	sources    what does not come from the address of its link is dropped
-//	translate  endpoints and inserted relays become the address behind them
-//	egress     the rules of the sender's groups, unless nothing binds it
-//	input      to nodes: only what is declared, then the ingress rules
-//	forward    to other instances: the ingress rules
+//	arrive   segments of connections that exist go to their sockets
+//	legal    what does not come from the address of its link is dropped
+//	local    to the namespace itself: only what is declared
+//	lead     what begins a connection to an endpoint, or to a node behind a relay, is
+//	         handed to the listener of its target
+//	ingress  the rules of the target's groups
+//	egress   the rules of the sender's groups, unless nothing binds it
+//	forward  to other instances: flows that are known, then the same rules
 //
 // Rules judge the port that the client dialled, and the node behind it. What
 // nothing admits is dropped in silence. The whole is exact for each protocol and
 // port: for a flow of a legal source it decides as network.Policy.Allows does.
+//
+// Of connections that begin or end here the kernel keeps no account but their sockets,
+// and no packet is changed: what is known of one is its mark, see mark. The namespace
+// needs the settings of package links for that.
 package rules
 
 import (
