@@ -53,9 +53,9 @@ tools:
 test: tools check ## install what is missing, check, then run every test
 	$(GO) test ./...
 
-robustness: build ## faults and changes at once, for two minutes at each of five seeds
+robustness: build ## faults and changes at once, for two minutes in each fabric at each of five seeds
 	@scripts/install-engines.sh
-	LARDER_BINARY=$(CURDIR)/bin/larder LARDER_ROBUSTNESS_TIME=2m $(GO) test -count=5 -timeout 30m -v -run TestRobustness ./test/robustness
+	LARDER_BINARY=$(CURDIR)/bin/larder LARDER_ROBUSTNESS_TIME=2m $(GO) test -count=5 -timeout 60m -v -run TestRobustness ./test/robustness
 
 bench: build ## measure against bare engines in the same run
 	@scripts/install-engines.sh

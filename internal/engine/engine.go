@@ -40,6 +40,9 @@ type Capabilities struct {
 type Place struct {
 	// Socket is the path of the unix socket to listen on.
 	Socket string
+	// Scratch is a directory for Launch.Local, made anew for each process. It is not
+	// on the disk that data and logs fill.
+	Scratch string
 	// Descriptors is the hard limit of open files.
 	Descriptors int
 	// Certificate is for the replication listener; zero where there is none.
@@ -66,8 +69,8 @@ type Launch struct {
 	Stdin []byte
 	// Files are contents of files that exist in memory only.
 	Files [][]byte
-	// Local are files to be written to the directory that the process starts in,
-	// by name. Nothing in them is secret.
+	// Local are files to be written to Place.Scratch, by name. Nothing in them is
+	// secret.
 	Local map[string][]byte
 }
 

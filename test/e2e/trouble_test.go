@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/admin"
@@ -154,15 +156,7 @@ func TestAddressTaken(t *testing.T) {
 // TestDiskFull fills the place of the nodes' records and logs.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "larder-full-")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	nodes := filepath.Join(dir, "data", "nodes")
-	must(t, os.MkdirAll(nodes, 0o700))
-	if err := unix.Mount("none", nodes, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("no small file system can be mounted: %v", err)
-	}
-	t.Cleanup(func() { must(t, unix.Unmount(nodes, unix.MNT_DETACH)) })
+	dir, nodes := smallDisk(t)
 	d := newTrouble(t, harness.Options{Dir: dir})
 	filler := filepath.Join(nodes, "filler")
 	fill(t, filler)
@@ -170,6 +164,53 @@ func TestDiskFull(t *testing.T) {
 	d.told(t, "new", "create-failed", "no space left on device")
 	must(t, os.Remove(filler))
 	d.healed(t, "new")
+}
+
+// smallDisk is a directory for a deployment with little room for the records and logs
+// of nodes.
+func smallDisk(t *testing.T) (dir, nodes string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "larder-full-")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	nodes = filepath.Join(dir, "data", "nodes")
+	must(t, os.MkdirAll(nodes, 0o700))
+	if err := unix.Mount("none", nodes, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("no small file system can be mounted: %v", err)
+	}
+	t.Cleanup(func() { must(t, unix.Unmount(nodes, unix.MNT_DETACH)) })
+	return dir, nodes
+}
+
+// TestDiskFullInClusterMode: engines of a group in cluster mode write down what they
+// know of each other, and end if they cannot. A full disk must not end them all.
+func TestDiskFullInClusterMode(t *testing.T) {
+	t.Parallel()
+	dir, nodes := smallDisk(t)
+	d := harness.In(t, harness.Options{Dir: dir})
+	g := shardedGroup(t, d, "g", 2, 1, nil)
+	before, err := d.Nodes(t.Context())
+	must(t, err)
+	c := clusterClient(t, g, "", nil)
+	must(t, c.Set(t.Context(), "k", "v", 0).Err())
+	filler := filepath.Join(nodes, "filler")
+	fill(t, filler)
+	_, err = d.ElastiCache().TestFailover(t.Context(), &elasticache.TestFailoverInput{ReplicationGroupId: aws.String("g"), NodeGroupId: aws.String("0001")})
+	must(t, err)
+	awaitEvent(t, d, "g", "Failover from primary node g-0001-001 to replica node g-0001-002 completed")
+	must(t, os.Remove(filler))
+	available(t, d, "g")
+	after, err := d.Nodes(t.Context())
+	must(t, err)
+	for id, n := range before {
+		if after[id].PID != n.PID {
+			t.Errorf("node %s ran in process %d, now in %d", id, n.PID, after[id].PID)
+		}
+	}
+	if v, err := c.Get(t.Context(), "k").Result(); v != "v" || err != nil {
+		t.Errorf("k is %q, %v", v, err)
+	}
+	tidy(t, d)
 }
 
 // fill writes until nothing more fits.

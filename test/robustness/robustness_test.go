@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
-
+	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-cache/larder/test/harness"
@@ -49,17 +49,51 @@ func TestRobustness(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%s=%d %s=%v", seedVariable, seed, timeVariable, limit)
+	// One after the other: together they would have a host of two processors at its end.
+	for _, fabric := range []string{"userspace", "kernel"} {
+		if only := os.Getenv("LARDER_FABRIC"); only != "" && only != fabric {
+			continue
+		}
+		t.Run(fabric, func(t *testing.T) {
+			t.Logf("%s=%d %s=%v", seedVariable, seed, timeVariable, limit)
+			endure(t, fabric, seed, limit)
+		})
+	}
+}
+
+// endure takes a deployment with three groups through its troubles.
+func endure(t *testing.T, fabric string, seed uint64, limit time.Duration) {
+	if fabric == "kernel" && os.Geteuid() != 0 {
+		t.Skip("the kernel fabric needs root")
+	}
 	dir, small := place(t)
-	d := harness.In(t, harness.Options{Dir: dir, Args: []string{"--listen", freeAddress(t)}})
-	plain, secret := newGroup(d, "plain"), newGroup(d, "secret")
-	groups := []*group{plain, secret}
-	check(t, plain.create(t.Context(), 3, func(*elasticache.CreateReplicationGroupInput) {}))
-	check(t, secret.create(t.Context(), 2, func(in *elasticache.CreateReplicationGroupInput) {
-		in.Engine, in.TransitEncryptionEnabled, in.AuthToken = aws.String("redis"), aws.Bool(true), aws.String("token-0123456789abcdef")
+	d := harness.In(t, harness.Options{Fabric: fabric, Dir: dir, Args: []string{"--listen", freeAddress(t)}})
+	plain, secret, sharded := newGroup(d, "plain"), newGroup(d, "secret"), newGroup(d, "sharded")
+	groups := []*group{plain, secret, sharded}
+	protect := func(in *elasticache.CreateReplicationGroupInput) {
+		in.TransitEncryptionEnabled, in.AuthToken = aws.Bool(true), aws.String("token-0123456789abcdef")
+	}
+	check(t, plain.create(t.Context(), func(in *elasticache.CreateReplicationGroupInput) { in.NumCacheClusters = aws.Int32(3) }))
+	check(t, secret.create(t.Context(), func(in *elasticache.CreateReplicationGroupInput) {
+		in.Engine, in.NumCacheClusters = aws.String("redis"), aws.Int32(2)
+		protect(in)
+	}))
+	check(t, sharded.create(t.Context(), func(in *elasticache.CreateReplicationGroupInput) {
+		in.NumNodeGroups, in.ReplicasPerNodeGroup = aws.Int32(mostShards), aws.Int32(1)
+		// The last one is small: it is the first that goes, and soon.
+		for _, s := range []string{"0-7991", "7992-15983", "15984-16383"} {
+			in.NodeGroupConfiguration = append(in.NodeGroupConfiguration, types.NodeGroupConfiguration{Slots: &s})
+		}
+		if seed%2 == 0 {
+			in.Engine = aws.String("redis")
+		}
+		if seed/2%2 == 0 {
+			protect(in)
+		}
 	}))
 
 	observed, rest := context.WithCancel(t.Context())
+	defer rest()
 	for _, g := range groups {
 		check(t, g.observe(observed))
 	}

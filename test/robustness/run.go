@@ -38,7 +38,7 @@ func (t *trouble) run(ctx context.Context) {
 // midst of it now and then; otherwise the group comes to rest first, so that a blow
 // always meets a group with all of its replicas.
 func (t *trouble) live(ctx context.Context, g *group, r *rand.Rand) {
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
 		// What was begun is brought to its end, also after ctx.
 		now, err := g.settled(context.WithoutCancel(ctx))
 		if err != nil {
@@ -46,8 +46,15 @@ func (t *trouble) live(ctx context.Context, g *group, r *rand.Rand) {
 			return
 		}
 		list := changes
-		if r.IntN(3) == 0 {
-			list = faults
+		if g.sharded {
+			list = shardedChanges
+		}
+		change := true
+		switch {
+		case first && g.sharded: // the shortest run shall see it, in the midst of which a member is lost
+			list = []step{{"count shards", countShards}}
+		case r.IntN(3) == 0:
+			list, change = faults, false
 		}
 		s := list[r.IntN(len(list))]
 		name, ok := outcome(s.do(context.WithoutCancel(ctx), g, now, r))
@@ -55,11 +62,17 @@ func (t *trouble) live(ctx context.Context, g *group, r *rand.Rand) {
 		if !ok {
 			g.fail("%s: %s", s.name, name)
 		}
-		if r.IntN(4) == 0 && len(list) == len(changes) {
+		if change && (first && g.sharded || r.IntN(4) == 0) {
 			time.Sleep(time.Duration(r.IntN(50)) * time.Millisecond) // any point of the change will do
 			f := faults[r.IntN(len(faults))]
 			if err := f.do(context.WithoutCancel(ctx), g, now, r); err == nil {
 				g.note(f.name + " meanwhile")
+				after, err := g.settled(context.WithoutCancel(ctx))
+				if err != nil {
+					g.fail("does not come to rest after %s in the midst of %s: %w", f.name, s.name, err)
+					return
+				}
+				g.moved(now.moved(after))
 			}
 		}
 	}

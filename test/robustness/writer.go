@@ -2,7 +2,10 @@ package robustness
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,7 +24,7 @@ type write struct {
 // acknowledged. Every tenth waits for a replica.
 type writer struct {
 	name string
-	dial func() *redis.Client
+	dial func() redis.UniversalClient
 
 	mu    sync.Mutex
 	acked []write
@@ -58,13 +61,16 @@ func (w *writer) run(ctx context.Context) {
 
 // one writes a key. A write that no replica has confirmed in time is acknowledged
 // all the same, but not sure.
-func (w *writer) one(ctx context.Context, c *redis.Client, n int) (write, error) {
+func (w *writer) one(ctx context.Context, c redis.UniversalClient, n int) (write, error) {
 	if n%10 != 0 {
 		err := c.Set(ctx, w.key(n), n, 0).Err()
 		return write{n: n, at: time.Now()}, err
 	}
 	// WAIT is about the writes of its own connection.
-	conn := c.Conn()
+	conn, err := connFor(ctx, c, w.key(n))
+	if err != nil {
+		return write{}, err
+	}
 	defer func() { _ = conn.Close() }()
 	if err := conn.Set(ctx, w.key(n), n, 0).Err(); err != nil {
 		return write{}, err
@@ -74,22 +80,38 @@ func (w *writer) one(ctx context.Context, c *redis.Client, n int) (write, error)
 	return write{n: n, at: at, sure: err == nil && replicas > 0}, nil
 }
 
-// missing are the acknowledged writes that are not there any more.
-func (w *writer) missing(ctx context.Context, c *redis.Client) ([]write, error) {
-	const batch = 500
-	var lost []write
-	for from := 0; from < len(w.acked); from += batch {
-		part := w.acked[from:min(from+batch, len(w.acked))]
-		keys := make([]string, len(part))
-		for i, a := range part {
-			keys[i] = w.key(a.n)
-		}
-		values, err := c.MGet(ctx, keys...).Result()
+// connFor is a connection to whoever has a key.
+func connFor(ctx context.Context, c redis.UniversalClient, key string) (*redis.Conn, error) {
+	switch c := c.(type) {
+	case *redis.Client:
+		return c.Conn(), nil
+	case *redis.ClusterClient:
+		node, err := c.MasterForKey(ctx, key)
 		if err != nil {
 			return nil, err
 		}
+		return node.Conn(), nil
+	}
+	return nil, fmt.Errorf("a client of another kind: %T", c)
+}
+
+// missing are the acknowledged writes that are not there any more.
+func (w *writer) missing(ctx context.Context, c redis.UniversalClient) ([]write, error) {
+	const batch = 500
+	var lost []write
+	for part := range slices.Chunk(w.acked, batch) {
+		values := make([]*redis.StringCmd, len(part))
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, a := range part {
+				values[i] = p.Get(ctx, w.key(a.n))
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
 		for i, v := range values {
-			if v != fmt.Sprint(part[i].n) {
+			if v.Val() != strconv.Itoa(part[i].n) {
 				lost = append(lost, part[i])
 			}
 		}

@@ -2,14 +2,16 @@ package valkey
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 
+	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
 const (
-	// nodesFile is where an engine keeps what it knows of its cluster, in the
-	// directory that it runs in.
+	// nodesFile is where an engine keeps what it knows of its cluster. It ends if it
+	// cannot write that, as on a disk that is full.
 	nodesFile = "nodes.conf"
 	// A node that does not answer for as long as this is suspected. It decides
 	// nothing here, as Larder replaces primaries, but an engine also waits for so long
@@ -23,10 +25,10 @@ const (
 // clusterConfig is what a node of a cluster of shards has beyond others. The engine
 // tells clients the plain port, whatever they connect with: they all come by the
 // unix socket. Peers use the port for TLS.
-func clusterConfig(c *config, n *runtime.Node) {
+func clusterConfig(c *config, n *runtime.Node, p engine.Place) {
 	self := n.Cluster.Self
 	c.set("cluster-enabled", "yes")
-	c.set("cluster-config-file", nodesFile)
+	c.set("cluster-config-file", filepath.Join(p.Scratch, nodesFile))
 	c.set("cluster-port", strconv.Itoa(self.Bus))
 	c.set("cluster-announce-ip", self.Address)
 	c.set("cluster-announce-port", strconv.Itoa(self.Port))

@@ -112,7 +112,7 @@ func TestClusterConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"cluster-enabled \"yes\"\n", "cluster-announce-ip \"127.1.0.7\"\n", "cluster-announce-port \"30001\"\n", "cluster-announce-tls-port \"61002\"\n",
+		"cluster-enabled \"yes\"\n", "cluster-config-file \"/run/larder/u1.d/nodes.conf\"\n", "cluster-announce-ip \"127.1.0.7\"\n", "cluster-announce-port \"30001\"\n", "cluster-announce-tls-port \"61002\"\n",
 		"cluster-announce-bus-port \"61006\"\n", "cluster-announce-hostname \"cache.example\"\n", "cluster-replica-no-failover \"yes\"\n",
 		"+psync +replconf +ping ~* +select +restore-asking\n",
 	} {

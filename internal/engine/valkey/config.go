@@ -184,7 +184,7 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 	c.set("tls-cluster", "yes")
 	switch {
 	case n.Cluster != nil:
-		clusterConfig(c, n)
+		clusterConfig(c, n, p)
 	case n.Primary != nil:
 		c.set("replicaof", n.Primary.Address, strconv.Itoa(n.Primary.Port))
 	}

@@ -13,7 +13,7 @@ import (
 var (
 	withTLS = engine.Binary{Engine: "redis", Version: "7.0.15", Path: "/usr/bin/redis-server", Capabilities: engine.Capabilities{TLS: true}}
 	place   = engine.Place{
-		Socket: "/run/larder/u1.sock", Descriptors: 20000,
+		Socket: "/run/larder/u1.sock", Scratch: "/run/larder/u1.d", Descriptors: 20000,
 		Certificate: engine.Certificate{ChainPEM: "chain", KeyPEM: core.NewSecret("key"), CAPEM: "ca"},
 	}
 	digest = core.NewSecret("token").SHA256()

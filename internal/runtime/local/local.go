@@ -240,7 +240,8 @@ func (r *Runtime) begin(doc *runtime.Document, uids map[string]bool) {
 		if uids[uid] {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(r.nodesDir, uid)); err != nil {
+		err := errors.Join(os.RemoveAll(scratchPath(r.cfg.RunDir, uid)), os.RemoveAll(filepath.Join(r.nodesDir, uid)))
+		if err != nil {
 			r.cfg.Log.Error("directory of no node cannot be removed", "uid", uid, "error", err)
 		}
 	}
@@ -416,12 +417,17 @@ func Stop(dataDir, runDir string) (int, error) {
 	}
 	for _, d := range dirs {
 		_ = os.Remove(socketPath(runDir, d.Name()))
+		_ = os.RemoveAll(scratchPath(runDir, d.Name()))
 	}
 	return stopped, nil
 }
 
 // socketPath is where an engine listens for Larder and its relay.
 func socketPath(runDir, uid string) string { return filepath.Join(runDir, uid+".sock") }
+
+// scratchPath is the directory of what an engine writes for itself. Whatever is there is
+// of no use once the process has ended.
+func scratchPath(runDir, uid string) string { return filepath.Join(runDir, uid+".d") }
 
 // sameNode reports whether two documents want the same of a node.
 func sameNode(a, b *runtime.Node) bool { return reflect.DeepEqual(a, b) }

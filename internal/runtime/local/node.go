@@ -42,6 +42,7 @@ type node struct {
 	log         *slog.Logger
 	uid         string
 	dir, socket string
+	scratch     string // of the engine; see engine.Place
 	// id is known before the goroutine runs: from the record, or from the first
 	// document that has the node.
 	id        string
@@ -107,7 +108,7 @@ type answer struct {
 func newNode(r *Runtime, uid string) *node {
 	return &node{
 		rt: r, log: r.cfg.Log, uid: uid,
-		dir: filepath.Join(r.nodesDir, uid), socket: socketPath(r.cfg.RunDir, uid),
+		dir: filepath.Join(r.nodesDir, uid), socket: socketPath(r.cfg.RunDir, uid), scratch: scratchPath(r.cfg.RunDir, uid),
 		poked: make(chan struct{}, 1), questions: make(chan question),
 	}
 }
@@ -381,7 +382,7 @@ func (n *node) remove(version int64) (time.Duration, bool) {
 	if ok, _ := n.rt.net.reached(version, n.id); !ok {
 		return never, true
 	}
-	err := os.RemoveAll(n.dir)
+	err := errors.Join(os.RemoveAll(n.scratch), os.RemoveAll(n.dir))
 	if err == nil {
 		err = os.Remove(n.socket)
 		if errors.Is(err, os.ErrNotExist) {

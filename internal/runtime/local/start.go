@@ -82,7 +82,7 @@ func (n *node) prepare(want *runtime.Node) (bin engine.Binary, l engine.Launch, 
 	if _, err := os.Stat(bin.Path); err != nil {
 		return bin, l, fmt.Errorf("the engine's program is gone: %w", err)
 	}
-	place := engine.Place{Socket: n.socket, Descriptors: n.rt.descriptors}
+	place := engine.Place{Socket: n.socket, Scratch: n.scratch, Descriptors: n.rt.descriptors}
 	if !want.Replication.IsZero() {
 		c := &place.Certificate
 		if c.ChainPEM, c.KeyPEM, c.CAPEM, err = n.rt.cfg.NodeCA.Issue(want.Replication.Address); err != nil {
@@ -105,10 +105,8 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 	if err := os.Remove(n.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for name, content := range l.Local {
-		if err := os.WriteFile(filepath.Join(n.dir, name), content, 0o600); err != nil {
-			return err
-		}
+	if err := n.scribble(l.Local); err != nil {
+		return err
 	}
 	log := filepath.Join(n.dir, logFile)
 	n.logFrom = fileSize(log)
@@ -140,6 +138,22 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 	n.hasten()
 	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)
+	return nil
+}
+
+// scribble makes the scratch directory anew, with these files in it.
+func (n *node) scribble(files map[string][]byte) error {
+	if err := os.RemoveAll(n.scratch); err != nil || len(files) == 0 {
+		return err
+	}
+	if err := os.MkdirAll(n.scratch, 0o700); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(n.scratch, name), content, 0o600); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
