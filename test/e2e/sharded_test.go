@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,20 +175,22 @@ func (l *load) check(t testing.TB, c *redis.ClusterClient) {
 	}
 }
 
-// eachShardedEngine runs a test with both engines: one in plaintext, one with TLS and
-// a token.
+// eachShardedEngine runs a test with both engines, one in plaintext, one with TLS and
+// a token, in each fabric.
 func eachShardedEngine(t *testing.T, test func(t *testing.T, d *harness.Deployment, edit func(*elasticache.CreateReplicationGroupInput), token string, config func() *tls.Config)) {
-	t.Run("redis", func(t *testing.T) {
-		t.Parallel()
-		test(t, harness.In(t, harness.Options{}), func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") }, "", func() *tls.Config { return nil })
-	})
-	t.Run("valkey with TLS and token", func(t *testing.T) {
-		t.Parallel()
-		d := harness.In(t, harness.Options{})
-		test(t, d, func(in *elasticache.CreateReplicationGroupInput) {
-			secured(in)
-			in.Engine, in.EngineVersion = aws.String("valkey"), aws.String("8.0")
-		}, token, func() *tls.Config { return trust(t, d) })
+	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
+		t.Run("redis", func(t *testing.T) {
+			t.Parallel()
+			test(t, harness.In(t, o), func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") }, "", func() *tls.Config { return nil })
+		})
+		t.Run("valkey with TLS and token", func(t *testing.T) {
+			t.Parallel()
+			d := harness.In(t, o)
+			test(t, d, func(in *elasticache.CreateReplicationGroupInput) {
+				secured(in)
+				in.Engine, in.EngineVersion = aws.String("valkey"), aws.String("8.0")
+			}, token, func() *tls.Config { return trust(t, d) })
+		})
 	})
 }
 
@@ -248,53 +253,71 @@ func taught(t testing.TB, c *redis.ClusterClient, shards int32) {
 // and read: none of them sees an error.
 func TestResharding(t *testing.T) {
 	t.Parallel()
-	d := harness.In(t, harness.Options{})
-	g := shardedGroup(t, d, "g", 2, 0, func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") })
-	if got := slots(g); got != "0001 0-8191; 0002 8192-16383" {
-		t.Errorf("shards %s", got)
-	}
-	c := clusterClient(t, g, "", nil)
-	teach(t, c)
-	l := newLoad(t, c, 4, false)
-	if got := slots(reshard(t, d, 3)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
-		t.Errorf("three shards %s", got)
-	}
-	taught(t, c, 3)
-	g = reshard(t, d, 2, "0001")
-	if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 2 {
-		t.Errorf("two shards %s with members %v", got, g.MemberClusters)
-	}
-	l.check(t, c)
-	_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
-		ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
+	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
+		d := harness.In(t, o)
+		g := shardedGroup(t, d, "g", 2, 0, func(in *elasticache.CreateReplicationGroupInput) { in.Engine = aws.String("redis") })
+		if got := slots(g); got != "0001 0-8191; 0002 8192-16383" {
+			t.Errorf("shards %s", got)
+		}
+		c := clusterClient(t, g, "", nil)
+		teach(t, c)
+		l := newLoad(t, c, 4, false)
+		if got := slots(reshard(t, d, 3)); got != "0001 0-5461; 0002 8192-13652; 0003 5462-8191,13653-16383" {
+			t.Errorf("three shards %s", got)
+		}
+		taught(t, c, 3)
+		g = reshard(t, d, 2, "0001")
+		if got := slots(g); !strings.HasPrefix(got, "0002 ") || len(g.NodeGroups) != 2 || len(g.MemberClusters) != 2 {
+			t.Errorf("two shards %s with members %v", got, g.MemberClusters)
+		}
+		l.check(t, c)
+		_, err := d.ElastiCache().ModifyReplicationGroupShardConfiguration(t.Context(), &elasticache.ModifyReplicationGroupShardConfigurationInput{
+			ReplicationGroupId: aws.String("g"), NodeGroupCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
+		})
+		if err == nil || !strings.Contains(err.Error(), "uniformly distributed") {
+			t.Errorf("nothing to do: %v", err)
+		}
+		tidy(t, d)
 	})
-	if err == nil || !strings.Contains(err.Error(), "uniformly distributed") {
-		t.Errorf("nothing to do: %v", err)
-	}
-	tidy(t, d)
 }
 
 // TestReshardingWithReplicas removes a small shard of a group with replicas, TLS and
-// a token.
+// a token, and then gives the others more replicas and takes them away again.
 func TestReshardingWithReplicas(t *testing.T) {
 	t.Parallel()
-	d := harness.In(t, harness.Options{})
-	g := shardedGroup(t, d, "g", 3, 1, func(in *elasticache.CreateReplicationGroupInput) {
-		secured(in)
-		in.EngineVersion = aws.String("8.0")
-		for _, s := range []string{"0-7991", "7992-15983", "15984-16383"} {
-			in.NodeGroupConfiguration = append(in.NodeGroupConfiguration, types.NodeGroupConfiguration{Slots: &s})
+	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
+		d := harness.In(t, o)
+		g := shardedGroup(t, d, "g", 3, 1, func(in *elasticache.CreateReplicationGroupInput) {
+			secured(in)
+			in.EngineVersion = aws.String("8.0")
+			for _, s := range []string{"0-7991", "7992-15983", "15984-16383"} {
+				in.NodeGroupConfiguration = append(in.NodeGroupConfiguration, types.NodeGroupConfiguration{Slots: &s})
+			}
+		})
+		c := clusterClient(t, g, token, trust(t, d))
+		l := newLoad(t, c, 4, false)
+		l.beyond(t, 2000)
+		g = reshard(t, d, 2, "0003")
+		if got := slots(g); got != "0001 0-7991,15984-16183; 0002 7992-15983,16184-16383" {
+			t.Errorf("two shards %s", got)
 		}
+		_, err := d.ElastiCache().IncreaseReplicaCount(t.Context(), &elasticache.IncreaseReplicaCountInput{
+			ReplicationGroupId: aws.String("g"), NewReplicaCount: aws.Int32(2), ApplyImmediately: aws.Bool(true),
+		})
+		must(t, err)
+		if g = reshaped(t, d); len(g.MemberClusters) != 6 {
+			t.Errorf("two shards with two replicas each are %v", g.MemberClusters)
+		}
+		_, err = d.ElastiCache().DecreaseReplicaCount(t.Context(), &elasticache.DecreaseReplicaCountInput{
+			ReplicationGroupId: aws.String("g"), NewReplicaCount: aws.Int32(1), ApplyImmediately: aws.Bool(true),
+		})
+		must(t, err)
+		if g = reshaped(t, d); len(g.MemberClusters) != 4 {
+			t.Errorf("two shards with a replica each are %v", g.MemberClusters)
+		}
+		l.check(t, c)
+		tidy(t, d)
 	})
-	c := clusterClient(t, g, token, trust(t, d))
-	l := newLoad(t, c, 4, false)
-	l.beyond(t, 2000)
-	g = reshard(t, d, 2, "0003")
-	if got := slots(g); got != "0001 0-7991,15984-16183; 0002 7992-15983,16184-16383" {
-		t.Errorf("two shards %s", got)
-	}
-	l.check(t, c)
-	tidy(t, d)
 }
 
 // TestReshardingSurvivesKills kills the server again and again while slots move: the
@@ -382,4 +405,73 @@ func TestShardFailover(t *testing.T) {
 		}
 		tidy(t, d)
 	})
+}
+
+// freePorts is the first of so many ports that nobody listens on, below those that the
+// kernel gives to connections.
+func freePorts(t *testing.T, count int) int {
+	t.Helper()
+next:
+	for first := 20000 + os.Getpid()%5000; first < 32000; first += count {
+		for port := first; port < first+count; port++ {
+			l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+			if err != nil {
+				continue next
+			}
+			must(t, l.Close())
+		}
+		return first
+	}
+	t.Fatal("no ports are free")
+	return 0
+}
+
+// TestShardsAdvertised: clients of a deployment that advertises a host are sent from
+// shard to shard by its name and the ports of its range, through a resharding and a
+// failover too.
+func TestShardsAdvertised(t *testing.T) {
+	t.Parallel()
+	const count = 12
+	first := freePorts(t, count)
+	d := harness.In(t, harness.Options{Fabric: "userspace", Args: []string{
+		"--advertise", "localhost", "--ports", fmt.Sprintf("%d-%d", first, first+count-1),
+	}})
+	g := shardedGroup(t, d, "g", 2, 1, func(in *elasticache.CreateReplicationGroupInput) {
+		secured(in)
+		in.Engine = aws.String("redis")
+	})
+	c := clusterClient(t, g, token, trust(t, d))
+	l := newLoad(t, c, 2, false)
+	l.beyond(t, 200)
+	advertised := func(want int) {
+		t.Helper()
+		harness.Eventually(t, "the advertised addresses", func(ctx context.Context) error {
+			ranges, err := c.ClusterSlots(ctx).Result()
+			if err != nil {
+				return err
+			}
+			nodes := map[string]bool{}
+			for _, r := range ranges {
+				for _, n := range r.Nodes {
+					nodes[n.Addr] = true
+					host, port, _ := net.SplitHostPort(n.Addr)
+					if p, err := strconv.Atoi(port); err != nil || host != "localhost" || p < first || p >= first+count {
+						return fmt.Errorf("clients are sent to %s", n.Addr)
+					}
+				}
+			}
+			if len(nodes) != want {
+				return fmt.Errorf("clients know of %v", nodes)
+			}
+			return nil
+		})
+	}
+	advertised(4)
+	reshard(t, d, 3)
+	advertised(6)
+	_, err := d.ElastiCache().TestFailover(t.Context(), &elasticache.TestFailoverInput{ReplicationGroupId: aws.String("g"), NodeGroupId: aws.String("0003")})
+	must(t, err)
+	awaitEvent(t, d, "g", "Failover from primary node g-0003-001 to replica node g-0003-002 completed")
+	available(t, d, "g")
+	l.check(t, c)
 }
