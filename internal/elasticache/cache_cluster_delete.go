@@ -27,6 +27,9 @@ func (s *Service) RebootCacheCluster(ctx context.Context, in *wire.RebootCacheCl
 		if clusterStatus(c) != statusAvailable {
 			return errClusterState("Cache cluster %s is not in available state to be rebooted.", id)
 		}
+		if err := rebootable(tx, c); err != nil {
+			return err
+		}
 		if err := askReboot(c, in.CacheNodeIdsToReboot); err != nil {
 			return err
 		}
@@ -38,6 +41,19 @@ func (s *Service) RebootCacheCluster(ctx context.Context, in *wire.RebootCacheCl
 		return nil, err
 	}
 	return &wire.RebootCacheClusterResult{CacheCluster: out}, nil
+}
+
+// rebootable refuses the nodes of shards, whose data a reboot would lose with the
+// slots still theirs.
+func rebootable(tx *store.Tx, c *resource.CacheCluster) error {
+	if c.Spec.ReplicationGroupID == "" {
+		return nil
+	}
+	g, _, err := loadGroup(tx, c.Region, c.Spec.ReplicationGroupID)
+	if err == nil && g.Spec.ClusterMode() {
+		err = errClusterModeReboot(c.ID, g.ID)
+	}
+	return err
 }
 
 func askReboot(c *resource.CacheCluster, ids []string) error {

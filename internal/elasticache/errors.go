@@ -282,6 +282,10 @@ func errClusterModeMember(id, group string) *core.Error {
 		"Use IncreaseReplicaCount or DecreaseReplicaCount.", group, id)
 }
 
+func errClusterModeReboot(id, group string) *core.Error {
+	return errClusterState("Replication group %s has cluster mode enabled: cache cluster %s cannot be rebooted.", group, id)
+}
+
 func errOneShardZones() *core.Error {
 	return errInvalidCombination("PreferredCacheClusterAZs can only be specified for one node group.")
 }

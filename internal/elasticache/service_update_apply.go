@@ -40,7 +40,8 @@ func (s *Service) forEachAction(ctx context.Context, name string, groups, cluste
 	var out *wire.UpdateActionResultsMessage
 	now := s.clock.Now()
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		out = &wire.UpdateActionResultsMessage{}
+		// Both lists are always there: scripts index them without asking.
+		out = &wire.UpdateActionResultsMessage{ProcessedUpdateActions: []*wire.ProcessedUpdateAction{}, UnprocessedUpdateActions: []*wire.UnprocessedUpdateAction{}}
 		u, err := loadUpdate(tx, region(ctx), name)
 		if err != nil {
 			return err

@@ -227,6 +227,8 @@ func TestShardedGroupChanges(t *testing.T) {
 	refused("a member deleted", err, "InvalidParameterCombination", "Replication group rg has cluster mode enabled...")
 	_, err = f.CreateCacheCluster(f.ctx, &wire.CreateCacheClusterMessage{CacheClusterId: core.Ptr("x"), ReplicationGroupId: core.Ptr("rg")})
 	refused("a member created", err, "InvalidParameterCombination", "Replication group rg has cluster mode enabled...")
+	_, err = f.RebootCacheCluster(f.ctx, &wire.RebootCacheClusterMessage{CacheClusterId: core.Ptr("rg-0001-002"), CacheNodeIdsToReboot: []string{"0001"}})
+	refused("a member rebooted", err, "InvalidCacheClusterState", "Replication group rg has cluster mode enabled...")
 	_, err = f.TestFailover(f.ctx, &wire.TestFailoverMessage{ReplicationGroupId: core.Ptr("rg"), NodeGroupId: core.Ptr("0003")})
 	refused("failover of no shard", err, "NodeGroupNotFoundFault", "...")
 	if _, err := f.TestFailover(f.ctx, &wire.TestFailoverMessage{ReplicationGroupId: core.Ptr("rg"), NodeGroupId: core.Ptr("0002")}); err != nil {

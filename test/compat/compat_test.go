@@ -11,7 +11,8 @@ import (
 	"github.com/larder-cache/larder/test/harness"
 )
 
-var deployment *harness.Deployment
+// deployment is what all tests share, and kernel its like in the kernel fabric, or nil.
+var deployment, kernel *harness.Deployment
 
 func TestMain(m *testing.M) {
 	if os.Getenv("LARDER_CLUSTER_CLIENT") != "" {
@@ -19,22 +20,54 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(func() int {
-		d, err := harness.Launch(context.Background(), harness.Options{})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		options := []harness.Options{{}}
+		if os.Geteuid() == 0 && os.Getenv("LARDER_FABRIC") == "" {
+			options = append(options, harness.Options{Fabric: "kernel"})
 		}
-		deployment = d
-		code := m.Run()
-		if code != 0 {
-			fmt.Fprintln(os.Stderr, "the server's last words:\n"+d.Output())
+		var running []*harness.Deployment
+		code := 0
+		for _, o := range options {
+			d, err := harness.Launch(context.Background(), o)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+				break
+			}
+			running = append(running, d)
 		}
-		if err := d.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "taking the deployment down:", err)
-			code = 1
+		if code == 0 {
+			deployment = running[0]
+			if len(running) > 1 {
+				kernel = running[1]
+			}
+			code = m.Run()
+		}
+		for _, d := range running {
+			if code != 0 {
+				fmt.Fprintln(os.Stderr, "the server's last words:\n"+d.Output())
+			}
+			if err := d.Close(); err != nil {
+				fmt.Fprintln(os.Stderr, "taking the deployment down:", err)
+				code = 1
+			}
 		}
 		return code
 	}())
+}
+
+// everywhere runs a test on the shared deployment, and on the one in the kernel
+// fabric where that can be had, which takes root.
+func everywhere(t *testing.T, test func(t *testing.T, d *harness.Deployment)) {
+	t.Helper()
+	for name, d := range map[string]*harness.Deployment{"shared": deployment, "kernel": kernel} {
+		if d == nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, d)
+		})
+	}
 }
 
 // need skips a test on a machine without a program; continuous integration
@@ -48,12 +81,12 @@ func need(t *testing.T, program string) string {
 	return path
 }
 
-// script runs an interpreter on a file of this package with the deployment's
+// script runs an interpreter on a file of this package with a deployment's
 // environment.
-func script(t *testing.T, program string, args ...string) {
+func script(t *testing.T, d *harness.Deployment, program string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), need(t, program), args...)
-	cmd.Env = append(deployment.Env(), "LARDER_CA_FILE="+filepath.Join(deployment.DataDir, "ca.pem"))
+	cmd.Env = append(d.Env(), "LARDER_CA_FILE="+filepath.Join(d.DataDir, "ca.pem"))
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -63,7 +96,7 @@ func script(t *testing.T, program string, args ...string) {
 
 func TestBoto3(t *testing.T) {
 	t.Parallel()
-	script(t, "python3", "python/lifecycle.py")
+	everywhere(t, func(t *testing.T, d *harness.Deployment) { script(t, d, "python3", "python/lifecycle.py") })
 }
 
 func TestJavaScriptSDK(t *testing.T) {
@@ -71,5 +104,5 @@ func TestJavaScriptSDK(t *testing.T) {
 	if _, err := os.Stat("js/node_modules/@aws-sdk/client-elasticache"); err != nil {
 		t.Skip("the SDK is not installed: run scripts/install-test-tools.sh")
 	}
-	script(t, "node", "js/lifecycle.mjs")
+	everywhere(t, func(t *testing.T, d *harness.Deployment) { script(t, d, "node", "js/lifecycle.mjs") })
 }

@@ -22,7 +22,7 @@ func TestEC2Terraform(t *testing.T) {
 
 func TestEC2Boto3(t *testing.T) {
 	t.Parallel()
-	script(t, "python3", "python/ec2.py")
+	script(t, deployment, "python3", "python/ec2.py")
 }
 
 // TestEC2CLI goes the way of the guides: a group, a rule, a cluster in it, and

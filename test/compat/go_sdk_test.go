@@ -8,13 +8,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
+
+	"github.com/larder-cache/larder/test/harness"
 )
 
 const patience = time.Minute
 
 func TestGoSDKCluster(t *testing.T) {
 	t.Parallel()
-	ctx, client := t.Context(), deployment.ElastiCache()
+	everywhere(t, goSDKCluster)
+}
+
+func goSDKCluster(t *testing.T, d *harness.Deployment) {
+	ctx, client := t.Context(), d.ElastiCache()
 	id := aws.String("go-memcached")
 	_, err := client.CreateCacheCluster(ctx, &elasticache.CreateCacheClusterInput{
 		CacheClusterId: id, Engine: aws.String("memcached"), CacheNodeType: aws.String("cache.t3.micro"), NumCacheNodes: aws.Int32(1),
@@ -47,7 +53,11 @@ func TestGoSDKCluster(t *testing.T) {
 
 func TestGoSDKGroup(t *testing.T) {
 	t.Parallel()
-	ctx, client := t.Context(), deployment.ElastiCache()
+	everywhere(t, goSDKGroup)
+}
+
+func goSDKGroup(t *testing.T, d *harness.Deployment) {
+	ctx, client := t.Context(), d.ElastiCache()
 	id := aws.String("go-group")
 	_, err := client.CreateReplicationGroup(ctx, &elasticache.CreateReplicationGroupInput{
 		ReplicationGroupId: id, ReplicationGroupDescription: aws.String("go"), Engine: aws.String("valkey"),
