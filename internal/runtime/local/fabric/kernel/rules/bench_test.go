@@ -100,7 +100,7 @@ func BenchmarkChange(b *testing.B) {
 				w.Interfaces[10].Groups = []string{fmt.Sprintf("sg-%d", n%100*10)}
 			}},
 			{"endpoint", func(w *network.World, in *Inputs, n int) {
-				target := netip.AddrPortFrom(w.Interfaces[10+n%2*10].Addresses[0], 6379)
+				target := netip.AddrPortFrom(w.Interfaces[10+n%2*20].Addresses[0], 6379)
 				in.Endpoints = []Endpoint{{At: addrPort("10.0.255.1:6379"), Targets: []netip.AddrPort{target}}}
 			}},
 			{"nothing", func(*network.World, *Inputs, int) {}},
@@ -221,14 +221,14 @@ func BenchmarkPath(b *testing.B) {
 	}
 }
 
-// BenchmarkCut cuts one flow to an endpoint that has moved while another node has 10,000.
+// BenchmarkCut cuts one flow to an endpoint that has moved while another node has 4,000.
 func BenchmarkCut(b *testing.B) {
 	l := newLAN(b, "many")
 	w, in := echoes(rule4(false, network.TCP, portEcho, portEcho, "0.0.0.0/0"))
 	apply(b, l.conn, Compile(w, "vpc", in))
 	echo(b, l.vpc, nodePort(0))
 	echo(b, l.vpc, netip.AddrPortFrom(nodeAddress(1), portBehind))
-	for range 10_000 {
+	for range 4_000 {
 		l.client(b, 1, nodePort(1))
 	}
 	away := []Endpoint{{At: in.Endpoints[0].At, Targets: []netip.AddrPort{nodePort(1)}}}

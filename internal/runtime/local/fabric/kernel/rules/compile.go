@@ -3,7 +3,6 @@ package rules
 import (
 	"maps"
 	"net/netip"
-	"slices"
 
 	"github.com/larder-cache/larder/internal/network"
 	"golang.org/x/sys/unix"
@@ -18,6 +17,10 @@ type Compiler struct {
 	profiles map[uint32]*compiledProfile
 	last     *Table
 	members  *membership
+	ways     *ways
+	// links are those of last, in a VPC of the range cidr.
+	links map[string]netip.Addr
+	cidr  netip.Prefix
 }
 
 // Names of the fixed sets and chains.
@@ -44,12 +47,17 @@ const (
 // Compile makes the table of a VPC. A VPC that the world does not have gets a
 // table that nothing passes.
 func (c *Compiler) Compile(w network.World, vpc string, in Inputs) *Table {
-	t := &Table{chains: map[string]*chain{}, sets: map[string]*set{}}
+	t := &Table{}
+	if c.last == nil {
+		t.chains, t.sets = map[string]*chain{}, map[string]*set{}
+	} else { // as large as it will be, most likely
+		t.chains, t.sets = make(map[string]*chain, len(c.last.chains)), make(map[string]*set, len(c.last.sets))
+	}
 	cidr := rangeOf(w, vpc)
 	baseChains(t, in)
-	links(t, c.last, cidr, in.Links)
+	c.linksOf(t, cidr, in.Links)
 	services(t, c.last, in)
-	ways(t, in)
+	c.waysOf(in).lead(t, in)
 	c.policy(t, w, vpc, cidr)
 	t.share(c.last)
 	c.last = t
@@ -157,8 +165,17 @@ const portDNS = 53
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// links are the legal sources of each interface. Addresses outside the VPC are
-// nobody's.
+// linksOf are the legal sources of each interface, unless they are as before.
+func (c *Compiler) linksOf(t *Table, cidr netip.Prefix, list map[string]netip.Addr) {
+	if c.last != nil && c.cidr == cidr && maps.Equal(c.links, list) {
+		t.sets[setSources], t.sets[setGuests] = c.last.sets[setSources], c.last.sets[setGuests]
+		return
+	}
+	c.links, c.cidr = maps.Clone(list), cidr
+	links(t, c.last, cidr, list)
+}
+
+// links puts them into a table. Addresses outside the VPC are nobody's.
 func links(t, before *Table, cidr netip.Prefix, list map[string]netip.Addr) {
 	legal := func(a netip.Addr) bool { return a.Is4() && cidr.IsValid() && cidr.Contains(a) }
 	t.plainSet(before, setSources, datatype{fieldIfname, fieldAddr}, func(yield func(string) bool) {
@@ -168,84 +185,45 @@ func links(t, before *Table, cidr netip.Prefix, list map[string]netip.Addr) {
 			}
 		}
 	})
-	guests := make(map[string]bool, len(list)) // two links may claim an address
-	for _, a := range list {
-		if legal(a) {
-			guests[addrKey(a)] = true
+	t.plainSet(before, setGuests, datatype{fieldAddr}, func(yield func(string) bool) {
+		for _, a := range list {
+			if legal(a) && !yield(addrKey(a)) {
+				return
+			}
 		}
-	}
-	t.plainSet(before, setGuests, datatype{fieldAddr}, maps.Keys(guests))
+	})
 }
 
 // services are the addresses of the namespace, and what there is at them beside
 // connections that lead somewhere.
 func services(t, before *Table, in Inputs) {
-	local, datagrams, vacant := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, n := range in.Nodes {
-		local[addrKey(n.At.Addr())] = true
-		if n.Protocol == network.UDP {
-			datagrams[portKey(n.At)] = true
-		}
-	}
-	for _, e := range in.Endpoints {
-		local[addrKey(e.At.Addr())] = true
-		if len(e.Targets) == 0 {
-			vacant[portKey(e.At)] = true
-		}
-	}
-	if in.Resolver.IsValid() {
-		local[addrKey(in.Resolver)] = true
-	}
-	t.plainSet(before, setLocal, datatype{fieldAddr}, maps.Keys(local))
-	t.plainSet(before, setDatagrams, datatype{fieldAddr, fieldPort}, maps.Keys(datagrams))
-	t.plainSet(before, setVacant, datatype{fieldAddr, fieldPort}, maps.Keys(vacant))
-}
-
-// ways are where connections to nodes and endpoints lead. One that needs no leading
-// goes where it was dialled; any other is handed to the listener of its target.
-func ways(t *Table, in Inputs) {
-	place, number := datatype{fieldAddr, fieldPort}, datatype{fieldMark}
-	direct := t.set(mapDirect, place, number, len(in.Nodes))
-	led := t.set(mapLed, place, number, len(in.Endpoints)+len(in.Inserted))
-	many := t.verdictMap(mapSpread, place)
-	addresses := t.set(mapAddresses, number, datatype{fieldAddr}, len(in.Nodes))
-	ports := t.set(mapPorts, number, datatype{fieldPort}, len(in.Nodes))
-	relays := make(map[netip.AddrPort]netip.AddrPort, len(in.Inserted))
-	for _, i := range in.Inserted {
-		relays[i.Node] = i.Relay
-	}
-	targets := numbers(in, relays)
-	to := func(target netip.AddrPort) string {
-		key, at := markKey(targets[target]), target
-		if relay, ok := relays[target]; ok {
-			at = relay
-		}
-		addresses.elements[key], ports.elements[key] = addrKey(at.Addr()), portOnly(at)
-		return key
-	}
-	for _, n := range in.Nodes {
-		if _, ok := relays[n.At]; n.Protocol == network.TCP && !ok {
-			direct.elements[portKey(n.At)] = to(n.At)
-		}
-	}
-	for node := range relays {
-		led.elements[portKey(node)] = to(node)
-	}
-	for _, e := range in.Endpoints {
-		switch len(e.Targets) {
-		case 0:
-		case 1:
-			led.elements[portKey(e.At)] = to(e.Targets[0])
-		default:
-			name := "spread-" + e.At.Addr().String() + "-" + portName(e.At)
-			turns := t.set(name, number, number, len(e.Targets))
-			sorted := slices.Clone(e.Targets)
-			slices.SortFunc(sorted, netip.AddrPort.Compare)
-			for n, target := range sorted {
-				turns.elements[markKey(uint32(n))] = to(target)
+	t.plainSet(before, setLocal, datatype{fieldAddr}, func(yield func(string) bool) {
+		for _, n := range in.Nodes {
+			if !yield(addrKey(n.At.Addr())) {
+				return
 			}
-			t.chain(name).rules = []rule{when().markInTurn(len(sorted), name).goTo(chainLead)}
-			many.elements[portKey(e.At)] = name
 		}
-	}
+		for _, e := range in.Endpoints {
+			if !yield(addrKey(e.At.Addr())) {
+				return
+			}
+		}
+		if in.Resolver.IsValid() {
+			yield(addrKey(in.Resolver))
+		}
+	})
+	t.plainSet(before, setDatagrams, datatype{fieldAddr, fieldPort}, func(yield func(string) bool) {
+		for _, n := range in.Nodes {
+			if n.Protocol == network.UDP && !yield(portKey(n.At)) {
+				return
+			}
+		}
+	})
+	t.plainSet(before, setVacant, datatype{fieldAddr, fieldPort}, func(yield func(string) bool) {
+		for _, e := range in.Endpoints {
+			if len(e.Targets) == 0 && !yield(portKey(e.At)) {
+				return
+			}
+		}
+	})
 }

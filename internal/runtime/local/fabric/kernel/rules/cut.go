@@ -20,10 +20,11 @@ func (c *Conn) CutOthers(endpoints []Endpoint) (int, error) {
 		return 0, nil
 	}
 	targets := make(map[netip.AddrPort][]netip.AddrPort, len(endpoints))
-	for _, e := range endpoints {
-		targets[e.At] = e.Targets
+	where := make([]condition, len(endpoints))
+	for n, e := range endpoints {
+		targets[e.At], where[n] = e.Targets, localIs(e.At)
 	}
-	return c.reset(func(s tcpSocket) bool {
+	return c.reset(where, func(s tcpSocket) bool {
 		now, ok := targets[s.local]
 		carries := func(t netip.AddrPort) bool { return s.mark.carriedBy(t.Addr()) }
 		return ok && s.mark != 0 && !slices.ContainsFunc(now, carries)
@@ -36,14 +37,18 @@ func (c *Conn) CutDirect(nodes []netip.Addr) (int, error) {
 	if len(nodes) == 0 {
 		return 0, nil
 	}
-	return c.reset(func(s tcpSocket) bool {
+	where := make([]condition, len(nodes))
+	for n, a := range nodes {
+		where[n] = markIs(hostPart(a), maskHost|markRelayed)
+	}
+	return c.reset(where, func(s tcpSocket) bool {
 		return s.mark != 0 && !s.mark.relayed() && slices.ContainsFunc(nodes, s.mark.carriedBy)
 	})
 }
 
 // CutClients ends all flows of the clients that are gone.
 func (c *Conn) CutClients(gone func(netip.Addr) bool) (int, error) {
-	n, err := c.reset(func(s tcpSocket) bool { return s.mark != 0 && gone(s.remote.Addr()) })
+	n, err := c.reset(nil, func(s tcpSocket) bool { return s.mark != 0 && gone(s.remote.Addr()) })
 	more, e := c.stop(0, func(f flow) bool { return gone(f.client.Addr()) || gone(f.dialled.Addr()) })
 	return n + more, errors.Join(err, e)
 }
@@ -55,7 +60,7 @@ func (c *Conn) CutUnjudged(clients map[string]netip.Addr) (int, error) {
 	for _, a := range clients {
 		of[a] = true
 	}
-	return c.reset(func(s tcpSocket) bool { return s.mark == 0 && of[s.remote.Addr()] })
+	return c.reset([]condition{markIs(0, ^mark(0))}, func(s tcpSocket) bool { return s.mark == 0 && of[s.remote.Addr()] })
 }
 
 // CutUntracked ends the flows that were let in from everywhere and that a policy
@@ -68,7 +73,7 @@ func (c *Conn) CutUntracked(p *network.Policy, vpc string) (int, error) {
 		})
 		return !allowed
 	}
-	n, err := c.reset(func(s tcpSocket) bool {
+	n, err := c.reset([]condition{markIs(markUntracked, markUntracked)}, func(s tcpSocket) bool {
 		return s.mark&markUntracked != 0 && revoked(unix.IPPROTO_TCP, s.remote.Addr(), s.mark.target(s.local.Addr()), s.local.Port())
 	})
 	more, e := c.stop(markUntracked, func(f flow) bool {
@@ -77,12 +82,13 @@ func (c *Conn) CutUntracked(p *network.Policy, vpc string) (int, error) {
 	return n + more, errors.Join(err, e)
 }
 
-// reset destroys the connected sockets for which fn says yes.
-func (c *Conn) reset(fn func(tcpSocket) bool) (int, error) {
+// reset destroys the connected sockets for which fn says yes, among those that the
+// conditions leave.
+func (c *Conn) reset(where []condition, fn func(tcpSocket) bool) (int, error) {
 	if err := c.openDiag(); err != nil {
 		return 0, err
 	}
-	list, err := sockets(c.diag, connected, fn)
+	list, err := sockets(c.diag, connected, where, fn)
 	if err != nil {
 		return 0, err
 	}

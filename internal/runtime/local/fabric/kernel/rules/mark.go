@@ -43,23 +43,17 @@ func (m mark) target(near netip.Addr) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// numbers gives each target of new connections a mark of its own.
-func numbers(in Inputs, relays map[netip.AddrPort]netip.AddrPort) map[netip.AddrPort]mark {
-	var all []netip.AddrPort
-	for _, n := range in.Nodes {
-		all = append(all, n.At)
-	}
+// numbers gives each target of new connections a mark of its own. relays are those in
+// front of some.
+func numbers(targets []netip.AddrPort, relays map[netip.AddrPort]netip.AddrPort) map[netip.AddrPort]mark {
 	for node := range relays {
-		all = append(all, node)
+		targets = append(targets, node)
 	}
-	for _, e := range in.Endpoints {
-		all = append(all, e.Targets...)
-	}
-	slices.SortFunc(all, netip.AddrPort.Compare)
-	all = slices.Compact(all)
-	out := make(map[netip.AddrPort]mark, len(all))
-	ordinals := make(map[mark]mark, len(all))
-	for _, at := range all {
+	slices.SortFunc(targets, netip.AddrPort.Compare)
+	targets = slices.Compact(targets)
+	out := make(map[netip.AddrPort]mark, len(targets))
+	ordinals := make(map[mark]mark, len(targets))
+	for _, at := range targets {
 		host := hostPart(at.Addr())
 		m := host | ordinals[host]<<shiftOrdinal
 		ordinals[host]++

@@ -46,8 +46,8 @@ func (c *Compiler) policy(t *Table, w network.World, vpc string, cidr netip.Pref
 	c.membersOf(w, vpc, cidr)
 	m := c.members
 	t.sets[mapEgress], t.sets[mapIngress] = m.egress, m.ingress
-	out := t.verdictMap(mapEgressProfiles, datatype{fieldMark})
-	in := t.verdictMap(mapIngressProfiles, datatype{fieldMark})
+	out := t.verdictMap(mapEgressProfiles, datatype{fieldMark}, len(m.combinations))
+	in := t.verdictMap(mapIngressProfiles, datatype{fieldMark}, len(m.combinations))
 	profiles := make(map[uint32]*compiledProfile, len(m.combinations))
 	for number, combination := range m.combinations {
 		p := c.profile(number, combination.ids)

@@ -208,8 +208,8 @@ func (t *Table) plainSet(before *Table, name string, key datatype, keys iter.Seq
 	}
 }
 
-func (t *Table) verdictMap(name string, key datatype) *set {
-	s := t.set(name, key, nil, 0)
+func (t *Table) verdictMap(name string, key datatype, size int) *set {
+	s := t.set(name, key, nil, size)
 	s.chains = true
 	return s
 }

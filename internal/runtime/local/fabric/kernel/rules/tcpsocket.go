@@ -52,14 +52,18 @@ func (b *buffer) socketRequest(states uint32, id []byte) {
 	b.b = append(b.b, id...)
 }
 
-// sockets lists the TCP sockets in some states for which fn says yes. The networks have
+// sockets lists the TCP sockets in some states for which fn says yes; the kernel passes on
+// those only for which one of the conditions holds, if there are any. The networks have
 // no IPv6, and nobody in them listens at anything but an address of theirs.
-func sockets(s *socket, states uint32, fn func(tcpSocket) bool) ([]tcpSocket, error) {
+func sockets(s *socket, states uint32, where []condition, fn func(tcpSocket) bool) ([]tcpSocket, error) {
 	var out []tcpSocket
 	var b buffer
 	seq := s.next()
 	at := b.message(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP, seq)
 	b.socketRequest(states, make([]byte, sizeofID))
+	if len(where) > 0 && len(where) <= mostConditions {
+		b.attr(attrByteCode, anyOf(where))
+	}
 	b.finish(at)
 	err := s.request(&b, seq, func(r reply) {
 		if len(r.data) < sizeofAnswer {

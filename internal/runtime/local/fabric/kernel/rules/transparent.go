@@ -21,7 +21,7 @@ func (c *Conn) LeadTo(listeners map[netip.AddrPort]int) (failed map[netip.AddrPo
 	if err := c.openDiag(); err != nil {
 		return nil, err
 	}
-	found, err := sockets(c.diag, listening, func(s tcpSocket) bool { return listeners[s.local] != 0 && !s.transparent })
+	found, err := sockets(c.diag, listening, nil, func(s tcpSocket) bool { return listeners[s.local] != 0 && !s.transparent })
 	if err != nil {
 		return nil, err
 	}
