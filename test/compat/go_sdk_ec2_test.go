@@ -151,6 +151,9 @@ func TestGoSDKInstances(t *testing.T) {
 	must(t, ec2.NewInstanceRunningWaiter(c, func(o *ec2.InstanceRunningWaiterOptions) { o.MinDelay, o.MaxDelay = briefly, briefly }).Wait(ctx, describe, patience))
 	status := &ec2.DescribeInstanceStatusInput{InstanceIds: ids}
 	must(t, ec2.NewInstanceStatusOkWaiter(c, func(o *ec2.InstanceStatusOkWaiterOptions) { o.MinDelay, o.MaxDelay = briefly, briefly }).Wait(ctx, status, patience))
+	checked, err := c.DescribeInstanceStatus(ctx, status)
+	must(t, err)
+	expect(t, "checks passed", checked.InstanceStatuses[0].InstanceStatus.Status, types.SummaryStatusOk)
 	found, err := c.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: by("tag:Name", "go-sdk")})
 	must(t, err)
 	expect(t, "found", fmt.Sprint(len(found.Reservations), len(found.Reservations[0].Instances)), "1 2")

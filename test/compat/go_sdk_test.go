@@ -2,6 +2,7 @@ package compat
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,12 +82,44 @@ func goSDKGroup(t *testing.T, d *harness.Deployment) {
 	if !errors.As(err, &invalid) || invalid.ErrorMessage() != "Invalid AuthToken provided." {
 		t.Errorf("a short token: %v", err)
 	}
+	goSDKReplicas(t, client, id, func() { must(t, available.Wait(ctx, describe, patience)) })
 	_, err = client.DeleteReplicationGroup(ctx, &elasticache.DeleteReplicationGroupInput{ReplicationGroupId: id})
 	must(t, err)
 	gone := elasticache.NewReplicationGroupDeletedWaiter(client, func(o *elasticache.ReplicationGroupDeletedWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 100*time.Millisecond, time.Second
 	})
 	must(t, gone.Wait(ctx, describe, patience))
+}
+
+// goSDKReplicas changes how many replicas a group has, and asks what else of it could
+// change.
+func goSDKReplicas(t *testing.T, client *elasticache.Client, id *string, available func()) {
+	t.Helper()
+	ctx := t.Context()
+	more, err := client.IncreaseReplicaCount(ctx, &elasticache.IncreaseReplicaCountInput{ReplicationGroupId: id, NewReplicaCount: aws.Int32(2), ApplyImmediately: aws.Bool(true)})
+	must(t, err)
+	expect(t, "members at once", len(more.ReplicationGroup.MemberClusters), 3)
+	available()
+	less, err := client.DecreaseReplicaCount(ctx, &elasticache.DecreaseReplicaCountInput{ReplicationGroupId: id, NewReplicaCount: aws.Int32(1), ApplyImmediately: aws.Bool(true)})
+	must(t, err)
+	expect(t, "status", aws.ToString(less.ReplicationGroup.Status), "modifying")
+	available()
+	groups, err := client.DescribeReplicationGroups(ctx, &elasticache.DescribeReplicationGroupsInput{ReplicationGroupId: id})
+	must(t, err)
+	expect(t, "members in the end", len(groups.ReplicationGroups[0].MemberClusters), 2)
+	sizes, err := client.ListAllowedNodeTypeModifications(ctx, &elasticache.ListAllowedNodeTypeModificationsInput{ReplicationGroupId: id})
+	must(t, err)
+	expect(t, "may become larger", slices.Contains(sizes.ScaleUpModifications, "cache.m7g.large"), true)
+	updates, err := client.DescribeServiceUpdates(ctx, &elasticache.DescribeServiceUpdatesInput{})
+	must(t, err)
+	actions, err := client.DescribeUpdateActions(ctx, &elasticache.DescribeUpdateActionsInput{ReplicationGroupIds: []string{*id}})
+	must(t, err)
+	expect(t, "updates of what is the newest on this host", len(updates.ServiceUpdates)+len(actions.UpdateActions), 0)
+	var unknown *types.ServiceUpdateNotFoundFault
+	_, err = client.BatchApplyUpdateAction(ctx, &elasticache.BatchApplyUpdateActionInput{ServiceUpdateName: aws.String("none"), ReplicationGroupIds: []string{*id}})
+	expect(t, "applying an update that there is not", errors.As(err, &unknown), true)
+	_, err = client.BatchStopUpdateAction(ctx, &elasticache.BatchStopUpdateActionInput{ServiceUpdateName: aws.String("none"), ReplicationGroupIds: []string{*id}})
+	expect(t, "stopping it", errors.As(err, &unknown), true)
 }
 
 // TestPages walks all engine versions in the smallest pages.

@@ -170,7 +170,7 @@ func (tr *transcript) filled(text string) string {
 	return strings.NewReplacer(tr.names...).Replace(text)
 }
 
-var refusal = regexp.MustCompile(`(?s)^An error occurred \((\w+)\) when calling the \w+ operation(?: \(.*?\))?: (.*)$`)
+var refusal = regexp.MustCompile(`(?s)^An error occurred \(([\w.]+)\) when calling the \w+ operation(?: \(.*?\))?: (.*)$`)
 
 // aws gives the status of a command, and its answer as compact JSON, or else the error.
 func (tr *transcript) aws(args []string) (int, string) {
