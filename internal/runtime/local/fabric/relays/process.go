@@ -153,10 +153,26 @@ func (r *Relays) startRelay(ctx context.Context) error {
 		select {
 		case <-r.cfg.Clock.After(pollTime):
 		case <-ctx.Done():
-			// It ends by itself, as it gets no document.
-			return fmt.Errorf("start relay: %w", err)
+			return errors.Join(fmt.Errorf("start relay: %w", err), giveUp(pid, path))
 		}
 	}
+}
+
+// giveUp ends a relay that has not answered yet, and so holds nothing. It would end by
+// itself in a while, as it gets no document; until it has a socket nobody would find it.
+func giveUp(pid int, path string) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		return fmt.Errorf("end it: %w", err)
+	}
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("end it: %w", err)
+	}
+	return nil
 }
 
 // spawn runs the relay detached: in a session of its own, with nothing of the
