@@ -8,6 +8,10 @@ from botocore.exceptions import ClientError
 # Older versions do not know AWS_ENDPOINT_URL, nor the newer members of answers.
 ec2 = boto3.client("ec2", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
 
+sts = boto3.client("sts", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+identity = sts.get_caller_identity()
+assert len(identity["Account"]) == 12 and identity["Account"] in identity["Arn"], identity
+
 
 def refused(code, call, **kwargs):
     try:
