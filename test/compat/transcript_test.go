@@ -33,16 +33,26 @@ var update = flag.Bool("update", false, "write into the transcripts what the use
 // for what the test does in between.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("transcripts/*.txt")
+	everywhere(t, func(t *testing.T, d *harness.Deployment) { playAll(t, d, "transcripts/*.txt") })
+}
+
+// TestRecordTranscripts plays those about what is only stored, which is the same in
+// every fabric.
+func TestRecordTranscripts(t *testing.T) {
+	t.Parallel()
+	playAll(t, deployment, "transcripts/records/*.txt")
+}
+
+func playAll(t *testing.T, d *harness.Deployment, glob string) {
+	t.Helper()
+	files, err := filepath.Glob(glob)
 	must(t, err)
-	everywhere(t, func(t *testing.T, d *harness.Deployment) {
-		for _, file := range files {
-			t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-				t.Parallel()
-				newTranscript(t, d).play(file)
-			})
-		}
-	})
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			newTranscript(t, d).play(file)
+		})
+	}
 }
 
 // TestUpdateTranscript installs a newer program under what runs, which makes it a
