@@ -127,6 +127,10 @@ func TestTestFailoverLimit(t *testing.T) {
 	if n := len(f.group("a").Spec.TestFailovers); n != 8 {
 		t.Errorf("%d times are kept, want 8", n)
 	}
+	now = now.Add(-30 * 24 * time.Hour) // the clock was wrong, and is set right
+	if _, err := f.testFailover("b", "0001"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestPromotion(t *testing.T) {

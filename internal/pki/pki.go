@@ -20,8 +20,12 @@ import (
 const (
 	// authorityLifetime is long because clients pin the authority.
 	authorityLifetime = 10 * 365 * 24 * time.Hour
-	// backdate makes a certificate valid for clients whose clock is slow.
-	backdate = time.Hour
+	// Backdate is for how long a certificate has been valid when it is issued, for
+	// clients whose clock is slow.
+	Backdate = time.Hour
+	// authorityBackdate is longer: what was issued by a clock that was ahead is issued
+	// anew once it is set right, but the authority stays.
+	authorityBackdate = 365 * 24 * time.Hour
 	// maxCommonName is X.509's limit.
 	maxCommonName = 64
 )
@@ -64,7 +68,7 @@ func NewAuthority(name string, now time.Time) (Authority, error) {
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             now.Add(-backdate),
+		NotBefore:             now.Add(-authorityBackdate),
 		NotAfter:              now.Add(authorityLifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
@@ -131,6 +135,10 @@ func (a Authority) Issue(r Request) (Certificate, error) {
 }
 
 func (a Authority) template(r Request) *x509.Certificate {
+	backdate := Backdate
+	if r.Client {
+		backdate = authorityBackdate // nobody replaces it
+	}
 	notAfter := r.Now.Add(r.Lifetime).UTC().Truncate(time.Second)
 	if notAfter.After(a.cert.NotAfter) {
 		notAfter = a.cert.NotAfter

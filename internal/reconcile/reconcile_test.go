@@ -80,7 +80,8 @@ func lampController(fn reconcileFunc) reconcile.Controller {
 	}
 }
 
-// pass lets time go by and everything due by then happen.
+// pass lets time go by, which in a bubble of synctest costs none, and everything due by
+// then happen.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -107,6 +107,32 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// TestClockSetBack: a certificate that was issued by a clock that was ahead is replaced
+// once it is set right, and is good under the same authority.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		jump    time.Duration
+		renewed bool
+	}{"a bit": {-time.Minute, false}, "a day": {-day, true}, "months": {-300 * day, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, c, ca := newWorld(t)
+			l.Pass(t, c, groupKey)
+			first := stored(l, certKey).ChainPEM
+			l.Clock.Advance(tc.jump)
+			l.Pass(t, c, groupKey)
+			cert := stored(l, certKey)
+			if (cert.ChainPEM != first) != tc.renewed {
+				t.Errorf("it is renewed: %v", !tc.renewed)
+			}
+			if err := verify(t, ca, cert.ChainPEM, "primary.rg.cache.test", l.Clock.Now()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestNewNames(t *testing.T) {
 	t.Parallel()
 	l, c, ca := newWorld(t)

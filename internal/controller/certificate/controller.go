@@ -46,7 +46,7 @@ func New(c Config) reconcile.Controller {
 		Reconciler: controller{c},
 		Watches:    watches,
 		Keys:       keys,
-		Resync:     time.Hour,
+		Resync:     time.Minute, // the clock may have been set
 		Workers:    2,
 	}
 }
@@ -151,6 +151,9 @@ func (n need) fresh(r store.Reader, now time.Time) time.Duration {
 	cert, ok := resource.Certificates.Get(r, n.key)
 	if !ok || !slices.Equal(cert.Names, n.names) {
 		return 0
+	}
+	if issued := cert.NotAfter.Add(-lifetime); now.Before(issued.Add(-pki.Backdate / 2)) {
+		return 0 // the clock was set back since, and it would soon not be valid yet
 	}
 	return cert.NotAfter.Add(-renewBefore).Sub(now)
 }

@@ -227,7 +227,11 @@ const (
 // quickExits counts the quick exits in a row, this one included.
 func quickExits(n *resource.Node) int {
 	s := n.Status
-	if !Exited(n) || s.Started == nil || s.Ended == nil || s.Ended.Sub(*s.Started) >= quickExit {
+	if !Exited(n) || s.Started == nil || s.Ended == nil {
+		return 0
+	}
+	// Of a life in which the clock was set back nobody knows how long it was.
+	if life := s.Ended.Sub(*s.Started); life < 0 || life >= quickExit {
 		return 0
 	}
 	return n.Spec.QuickExits + 1
@@ -265,6 +269,9 @@ func restartDelay(n *resource.Node, now time.Time) time.Duration {
 	pause := maxPause
 	if shift := exits - 2; shift < 5 {
 		pause = min(maxPause, firstPause<<shift)
+	}
+	if now.Before(*n.Status.Ended) {
+		return 0 // the clock was set back since
 	}
 	return pause - now.Sub(*n.Status.Ended)
 }

@@ -35,7 +35,8 @@ func (w World) handOver(members []*member, r roles) roles {
 		return r
 	}
 	since := w.Group.Status.HandoverSince
-	if since == nil || w.Now.Sub(*since) >= handoverPause {
+	// The clock may have been set back since.
+	if since == nil || w.Now.Before(*since) || w.Now.Sub(*since) >= handoverPause {
 		since = &w.Now
 	}
 	waited := w.Now.Sub(*since)

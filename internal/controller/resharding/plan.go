@@ -119,7 +119,7 @@ func Plan(w World) Action {
 	switch {
 	case !w.shrinks():
 		return Action{Finish: true}
-	case r.Emptied == nil:
+	case r.Emptied == nil, w.Now.Before(*r.Emptied): // the clock may have been set back since
 		return Action{Emptied: true}
 	}
 	if left := linger - w.Now.Sub(*r.Emptied); left > 0 {

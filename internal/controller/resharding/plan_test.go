@@ -57,6 +57,9 @@ func TestPlan(t *testing.T) {
 		{"clients have found out", [3]string{"0-299", "", ""}, [3]string{"0-299", "", "-"}, func(w *World) {
 			w.Group.Spec.Resharding.Emptied = core.Ptr(w.Now.Add(-time.Minute))
 		}, "finish"},
+		{"the clock was set back", [3]string{"0-299", "", ""}, [3]string{"0-299", "", "-"}, func(w *World) {
+			w.Group.Spec.Resharding.Emptied = core.Ptr(w.Now.Add(time.Hour))
+		}, "emptied"},
 		{"memory is asked for", even, [3]string{"0-149", "150-299", "-"}, func(w *World) {
 			w.Group.Spec.Resharding.Began = false
 		}, "ask [r/0001/0001 r/0002/0001 r/0003/0001]"},

@@ -329,7 +329,7 @@ func TestLeftovers(t *testing.T) {
 	before := r.s.Stats()["a"].BytesOut
 	slow := r.dial(addr)
 	var got int64
-	for piece := make([]byte, 512<<10); ; time.Sleep(20 * time.Millisecond) {
+	for piece := make([]byte, 512<<10); ; time.Sleep(20 * time.Millisecond) { // it is slow
 		n, err := io.ReadFull(slow, piece)
 		got += int64(n)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -374,7 +374,7 @@ func TestBackPressure(t *testing.T) {
 	slow := r.dial(addr)
 	var last int
 	until(t, "the flow stops", func() bool {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // a flow stands still if nothing comes for a while
 		mu.Lock()
 		defer mu.Unlock()
 		stopped := sent > 0 && sent == last

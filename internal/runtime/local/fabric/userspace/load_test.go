@@ -199,7 +199,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 	pingRaw(t, open[0])
 	before := processorTime(t, pid)
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond) // the measurement itself
 	if used := processorTime(t, pid) - before; used > 200*time.Millisecond {
 		t.Errorf("used %v of processor time in half a second of waiting", used)
 	}
