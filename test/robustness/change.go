@@ -157,11 +157,8 @@ func promote(ctx context.Context, g *group, now view, r *rand.Rand) error {
 		})
 		return err
 	}
-	if err := failover(false); err != nil {
-		return err
-	}
-	var done error
-	if now, err := g.settled(ctx); err == nil {
+	done := failover(false)
+	if now, err := g.settled(ctx); err == nil && done == nil {
 		to := now.pick("replica", r).id
 		_, done = g.api.ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
 			ReplicationGroupId: &g.id, ApplyImmediately: aws.Bool(true), PrimaryClusterId: &to,

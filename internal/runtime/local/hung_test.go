@@ -21,6 +21,21 @@ func TestHungReplica(t *testing.T) {
 	r.wait(replica.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
 }
 
+// TestHungPrimaryWithoutFailover: so is a primary that nobody takes over from, if a
+// replica keeps its data.
+func TestHungPrimaryWithoutFailover(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	needs(t, "valkey")
+	primary, replica := r.watched("valkey")
+	primary = next(primary, func(n *runtime.Node) { n.Watched = false })
+	r.apply(primary, replica)
+	if err := syscall.Kill(r.settled(primary).PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(primary.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
+}
+
 // TestPrimaryHungWhileAway: a primary that was stopped while no Larder looked is
 // ended when one comes back, since its replica says that it is in sync.
 func TestPrimaryHungWhileAway(t *testing.T) {

@@ -132,13 +132,14 @@ func (w *watchdog) ask(ctx context.Context) {
 
 // hangs reports whether an engine that has not answered for some time shows no sign
 // of life either, since it was last asked this. It is for the engines that the
-// watchdog does not see: replicas, and a primary that hung before it could be
-// watched. One whose data is nowhere else is left alone.
+// watchdog does not see: replicas, a primary that hung before it could be
+// watched, and one of a group without automatic failover, which gets its data back from a
+// replica. One whose data is nowhere else is left alone.
 func (n *node) hangs(want *runtime.Node) bool {
 	before := n.life
 	n.life = lifeOf(n.proc.pid)
 	still := n.life.stopped || !n.life.runs && n.life == before
-	return still && n.rec.Ready && (want.Primary != nil || want.Watched && n.rt.followed(want.Replication))
+	return still && n.rec.Ready && (want.Primary != nil || n.rt.followed(want.Replication))
 }
 
 // life is what tells whether a process does anything.

@@ -27,6 +27,7 @@ func TestHungEngine(t *testing.T) {
 		r := newRig(t)
 		primary, _ := r.watched(kind)
 		pid := r.settled(primary).PID
+		time.Sleep(3 * watchInterval) // the watchdog has to have seen the replica, which nothing tells
 		began := time.Now()
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Fatal(err)
