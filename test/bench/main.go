@@ -4,7 +4,7 @@
 // the ratios, not the absolute figures. It prints one table of medians and ends
 // with status 0 whether the bars are met or not.
 //
-//	go run ./test/bench [-only REGEXP] [-rounds N] [-quick]
+//	go run ./test/bench [-only REGEXP] [-rounds N] [-data MB] [-quick]
 package main
 
 import (
@@ -45,14 +45,17 @@ var experiments = []experiment{
 	{"sentinel", sentinelFailover},
 	{"cluster-bus", busFailover},
 	{"fleet", fleet},
+	{"resharding", resharding},
 }
 
 // bench is one run of the program.
 type bench struct {
-	only   *regexp.Regexp
-	fixed  int // rounds of every experiment; 0: what each thinks is enough
-	quick  bool
-	notice io.Writer // progress
+	only  *regexp.Regexp
+	fixed int // rounds of every experiment; 0: what each thinks is enough
+	quick bool
+	// megabytes is how much data is moved and copied; 0: what is enough.
+	megabytes int
+	notice    io.Writer // progress
 }
 
 // The whole program ends after these times, whatever happens.
@@ -65,6 +68,7 @@ func main() {
 	b := &bench{notice: os.Stderr}
 	only := flag.String("only", "", "`regexp` of the experiments to run; -only help lists them")
 	flag.IntVar(&b.fixed, "rounds", 0, "rounds of each experiment; 0: enough for a steady median")
+	flag.IntVar(&b.megabytes, "data", 0, "`MB` of data to move between shards and to copy to replicas; 0: 1024, or 16 with -quick")
 	flag.BoolVar(&b.quick, "quick", false, "few and small rounds, about a minute in total")
 	flag.Parse()
 	if *only == "help" {
