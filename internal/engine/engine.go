@@ -84,7 +84,7 @@ type Driver interface {
 	Open(ctx context.Context, socket string, n *runtime.Node) (Session, error)
 	// MoveSlots has a primary of a cluster of shards hand slots on to another, see
 	// runtime.Runtime.
-	MoveSlots(ctx context.Context, from, to Process, tell []Process, slots core.Slots) (moved core.Slots, err error)
+	MoveSlots(ctx context.Context, from, to Process, slots core.Slots) (moved core.Slots, err error)
 }
 
 // Process is where a running node can be talked to.

@@ -23,9 +23,8 @@ type Cluster struct {
 // SlotMove asks one primary of a cluster of shards to hand slots on to another, with
 // all their keys, while clients go on using them.
 type SlotMove struct {
-	// From and To are ids of nodes, Tell are those of the other primaries.
+	// From and To are ids of nodes.
 	From, To string
-	Tell     []string
 	// Slots are to be moved; those that To has already count as moved.
 	Slots core.Slots
 }

@@ -5,10 +5,11 @@ package resharding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/step"
@@ -92,8 +93,8 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 		a = Plan(w)
 	}
 	switch {
-	case a.Move != nil:
-		return 0, c.move(ctx, key, w, *a.Move)
+	case len(a.Moves) > 0:
+		return 0, c.move(ctx, key, w, a.Moves)
 	case a.Emptied:
 		return linger, c.change(ctx, key, func(g *resource.ReplicationGroup) { g.Spec.Resharding.Emptied = &w.Now })
 	case a.Refuse != "" || a.Finish:
@@ -102,37 +103,34 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 	return a.Wait, nil
 }
 
-// move makes a move and records it. That it began is recorded before, since then
-// there is no way back.
-func (c controller) move(ctx context.Context, key string, w World, m Move) error {
+// move makes moves side by side and records them. That the first began is recorded
+// before, since then there is no way back.
+func (c controller) move(ctx context.Context, key string, w World, moves []Move) error {
 	if !w.Group.Spec.Resharding.Began {
 		if err := c.change(ctx, key, func(g *resource.ReplicationGroup) { g.Spec.Resharding.Began = true }); err != nil {
 			return err
 		}
 		c.Log.Info("slots begin to move", "group", key, "slots", w.Group.Spec.Resharding.Slots)
 	}
-	request := runtime.SlotMove{From: w.Primaries[m.From].Key(), To: w.Primaries[m.To].Key(), Slots: m.Slots}
-	for id, n := range w.Primaries {
-		if id != m.From && id != m.To {
-			request.Tell = append(request.Tell, n.Key())
-		}
-	}
-	slices.Sort(request.Tell)
 	within, cancel := context.WithTimeout(ctx, moveTimeout)
 	defer cancel()
-	slots, err := c.Mover.MoveSlots(within, request)
-	if len(slots) > 0 {
-		recorded := c.change(ctx, key, func(g *resource.ReplicationGroup) {
-			g.Spec.Shards = moved(g.Spec.Shards, m, slots)
+	slots, errs := make([]core.Slots, len(moves)), make([]error, len(moves))
+	var wg sync.WaitGroup
+	for i, m := range moves {
+		wg.Go(func() {
+			request := runtime.SlotMove{From: w.Primaries[m.From].Key(), To: w.Primaries[m.To].Key(), Slots: m.Slots}
+			if slots[i], errs[i] = c.Mover.MoveSlots(within, request); errs[i] != nil {
+				errs[i] = fmt.Errorf("moving slots %s: %w", m, errs[i])
+			}
 		})
-		if recorded != nil {
-			return recorded
+	}
+	wg.Wait()
+	recorded := c.change(ctx, key, func(g *resource.ReplicationGroup) {
+		for i, m := range moves {
+			g.Spec.Shards = moved(g.Spec.Shards, m, slots[i])
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("moving slots %s from shard %s to %s: %w", m.Slots, m.From, m.To, err)
-	}
-	return nil
+	})
+	return errors.Join(append(errs, recorded)...)
 }
 
 // change changes a group whose resharding goes on.

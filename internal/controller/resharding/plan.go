@@ -27,8 +27,8 @@ type World struct {
 type Action struct {
 	// Ask are the nodes whose memory has to be known first.
 	Ask []string
-	// Move is to be made.
-	Move *Move
+	// Moves are to be made, side by side.
+	Moves []Move
 	// Refuse says why the resharding cannot be made; nothing has moved.
 	Refuse string
 	// Emptied: all slots are where they belong, for the first time.
@@ -45,12 +45,14 @@ type Move struct {
 	Slots    core.Slots
 }
 
+func (m Move) String() string { return fmt.Sprintf("%s from %s to %s", m.Slots, m.From, m.To) }
+
 func (a Action) String() string {
 	switch {
 	case len(a.Ask) > 0:
 		return fmt.Sprintf("ask %v", a.Ask)
-	case a.Move != nil:
-		return fmt.Sprintf("move %s from %s to %s", a.Move.Slots, a.Move.From, a.Move.To)
+	case len(a.Moves) > 0:
+		return fmt.Sprintf("move %v", a.Moves)
 	case a.Refuse != "":
 		return "refuse: " + a.Refuse
 	case a.Emptied:
@@ -63,7 +65,11 @@ func (a Action) String() string {
 
 // batch is how many slots move in one go. They move side by side, which takes less
 // time; what they share is lost at most once when Larder is killed.
-const batch = 128
+const batch = 512
+
+// sideBySide is in how many moves at once a shard may take part; its engine has
+// connections to spare for as many.
+const sideBySide = 2
 
 // observe reads the world of a group.
 func observe(r store.Reader, g *resource.ReplicationGroup) World {
@@ -106,15 +112,8 @@ func Plan(w World) Action {
 			return Action{Refuse: why}
 		}
 	}
-	for _, from := range w.Group.Spec.Shards {
-		wanted, _ := r.Wanted(from.ID)
-		surplus := from.Slots.Without(wanted)
-		for _, to := range w.Group.Spec.Shards {
-			wanted, _ := r.Wanted(to.ID)
-			if move := surplus.Shared(wanted.Without(to.Slots)).First(batch); len(move) > 0 {
-				return Action{Move: &Move{From: from.ID, To: to.ID, Slots: move}}
-			}
-		}
+	if moves := w.moves(); len(moves) > 0 {
+		return Action{Moves: moves}
 	}
 	switch {
 	case !w.shrinks():
@@ -126,6 +125,26 @@ func Plan(w World) Action {
 		return Action{Wait: left}
 	}
 	return Action{Finish: true}
+}
+
+// moves are the next ones that can be made side by side.
+func (w World) moves() (moves []Move) {
+	busy := map[string]int{}
+	for _, from := range w.Group.Spec.Shards {
+		wanted, _ := w.Group.Spec.Resharding.Wanted(from.ID)
+		surplus := from.Slots.Without(wanted)
+		for _, to := range w.Group.Spec.Shards {
+			wanted, _ := w.Group.Spec.Resharding.Wanted(to.ID)
+			slots := surplus.Shared(wanted.Without(to.Slots)).First(batch)
+			if len(slots) == 0 || busy[from.ID] == sideBySide || busy[to.ID] == sideBySide {
+				continue
+			}
+			busy[from.ID]++
+			busy[to.ID]++
+			moves = append(moves, Move{From: from.ID, To: to.ID, Slots: slots})
+		}
+	}
+	return moves
 }
 
 // linger is how long shards without slots stay, to tell clients who come to them

@@ -46,9 +46,9 @@ func TestPlan(t *testing.T) {
 	}{
 		{"no resharding", even, even, func(w *World) { w.Group.Spec.Resharding = nil }, "wait"},
 		{"a shard without a primary", even, [3]string{"", "0-199", "200-299"}, func(w *World) { delete(w.Primaries, "0003") }, "wait"},
-		{"to a new shard", [3]string{"0-149", "150-299", ""}, even, nil, "move 100-149 from 0001 to 0002"},
-		{"the rest", [3]string{"0-99", "100-299", ""}, even, nil, "move 200-299 from 0002 to 0003"},
-		{"no more than a batch", [3]string{"0-999", "", ""}, [3]string{"", "0-999", ""}, nil, "move 0-127 from 0001 to 0002"},
+		{"to a new shard", [3]string{"0-149", "150-299", ""}, even, nil, "move [100-149 from 0001 to 0002 200-299 from 0002 to 0003]"},
+		{"the rest", [3]string{"0-99", "100-299", ""}, even, nil, "move [200-299 from 0002 to 0003]"},
+		{"no more than a batch", [3]string{"0-999", "", ""}, [3]string{"", "0-999", ""}, nil, "move [0-511 from 0001 to 0002]"},
 		{"all in place", even, even, nil, "finish"},
 		{"a shard was emptied", [3]string{"0-299", "", ""}, [3]string{"0-299", "", "-"}, nil, "emptied"},
 		{"clients find out", [3]string{"0-299", "", ""}, [3]string{"0-299", "", "-"}, func(w *World) {
@@ -66,7 +66,7 @@ func TestPlan(t *testing.T) {
 		{"memory suffices", even, [3]string{"0-149", "150-299", "-"}, func(w *World) {
 			w.Group.Spec.Resharding.Began = false
 			w.Memory = map[string]int64{"r/0001/0001": 60, "r/0002/0001": 60, "r/0003/0001": 80}
-		}, "move 100-149 from 0002 to 0001"},
+		}, "move [100-149 from 0002 to 0001 200-299 from 0003 to 0002]"},
 		{"memory does not suffice", even, [3]string{"0-149", "150-299", "-"}, func(w *World) {
 			w.Group.Spec.Resharding.Began = false
 			w.Memory = map[string]int64{"r/0001/0001": 60, "r/0002/0001": 61, "r/0003/0001": 80}
@@ -100,11 +100,12 @@ func TestPlanEnds(t *testing.T) {
 		if a.Finish {
 			break
 		}
-		if a.Move == nil || n > 1000 {
-			t.Fatalf("after %d moves: %s", n, a)
+		if len(a.Moves) == 0 || n > 1000 {
+			t.Fatalf("after %d passes: %s", n, a)
 		}
-		done := a.Move.Slots.First(1 + n%a.Move.Slots.Len())
-		w.Group.Spec.Shards = moved(w.Group.Spec.Shards, *a.Move, done)
+		for _, m := range a.Moves {
+			w.Group.Spec.Shards = moved(w.Group.Spec.Shards, m, m.Slots.First(1+n%m.Slots.Len()))
+		}
 		var all core.Slots
 		for _, sh := range w.Group.Spec.Shards {
 			if twice := all.Shared(sh.Slots); len(twice) > 0 {

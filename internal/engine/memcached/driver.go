@@ -74,7 +74,7 @@ type session struct {
 }
 
 // MoveSlots implements engine.Driver. Memcached has no slots.
-func (Driver) MoveSlots(context.Context, engine.Process, engine.Process, []engine.Process, core.Slots) (core.Slots, error) {
+func (Driver) MoveSlots(context.Context, engine.Process, engine.Process, core.Slots) (core.Slots, error) {
 	return nil, errors.ErrUnsupported
 }
 

@@ -30,21 +30,12 @@ type membership struct {
 	timeout string
 }
 
-// view asks the engine what it knows of its cluster.
-func (s *session) view(ctx context.Context) (clusterView, error) {
-	r, err := s.conn.do(ctx, "CLUSTER", "NODES")
-	if err != nil {
-		return clusterView{}, fmt.Errorf("valkey: ask for the nodes: %w", err)
-	}
-	return parseNodes(r.text)
-}
-
 // join brings the engine one step nearer to its place in its cluster: the nodes that it
 // knows, its role, its slots. What others have to do first is waited for, by
 // trying again.
 func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 	s.place.want, s.place.settled = c, false
-	v, err := s.view(ctx)
+	v, err := view(ctx, s.conn)
 	if err != nil {
 		return err
 	}
@@ -59,7 +50,7 @@ func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
 		return err
 	}
 	if len(steps) > 0 {
-		if v, err = s.view(ctx); err != nil {
+		if v, err = view(ctx, s.conn); err != nil {
 			return err
 		}
 	}
@@ -207,7 +198,7 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 	p := &s.place
 	if p.settled && !ok {
 		// It may have lost what it had, to somebody who did not know better.
-		v, err := s.view(ctx)
+		v, err := view(ctx, s.conn)
 		if err != nil {
 			return err
 		}

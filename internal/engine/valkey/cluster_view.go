@@ -1,6 +1,7 @@
 package valkey
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,6 +30,15 @@ type knownNode struct {
 type clusterView struct {
 	self  *knownNode
 	nodes map[string]*knownNode
+}
+
+// view asks an engine what it knows of its cluster.
+func view(ctx context.Context, c *conn) (clusterView, error) {
+	r, err := c.do(ctx, "CLUSTER", "NODES")
+	if err != nil {
+		return clusterView{}, fmt.Errorf("valkey: ask for the nodes: %w", err)
+	}
+	return parseNodes(r.text)
 }
 
 // parseNodes reads an answer of CLUSTER NODES: lines of

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// reservedClients are connections beyond the customer's: the administrator,
-	// replicas, and room to get in when customers have taken all of theirs.
-	reservedClients = 32
+	// reservedClients are connections beyond the customer's: the administrator, two
+	// moves of slots, replicas, and room to get in when customers have taken all of
+	// theirs.
+	reservedClients = 2*lanes + 32
 	// engineFiles are the descriptors that the engine keeps for itself on top of
 	// its connections (its own constant), and as many again for what it inherits.
 	engineFiles = 64

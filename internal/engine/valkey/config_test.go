@@ -190,7 +190,7 @@ func TestParseState(t *testing.T) {
 		want       engine.State
 	}{
 		{
-			"primary", "# Clients\r\nconnected_clients:6\r\nmaxclients:10032\r\n# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
+			"primary", "# Clients\r\nconnected_clients:6\r\nmaxclients:10096\r\n# Replication\r\nrole:master\r\nconnected_slaves:2\r\n" +
 				"slave0:ip=127.1.0.7,port=2,state=online,offset=0,lag=0\r\nslave1:ip=h,port=3,state=wait_bgsave,offset=0,lag=0\r\n" +
 				"master_repl_offset:77\r\nused_memory:1000\r\n",
 			engine.State{

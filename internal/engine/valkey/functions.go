@@ -13,20 +13,20 @@ import (
 // first: clients call them wherever a key is. From then on it is theirs to load functions
 // into every shard.
 func equip(ctx context.Context, from, to engine.Process) error {
-	var m mover
-	defer m.close()
-	target, err := m.connect(ctx, to)
+	target, err := enter(ctx, to)
 	if err != nil {
 		return err
 	}
-	v, err := m.view(ctx, target)
+	defer target.close()
+	v, err := view(ctx, target)
 	if err != nil || len(v.self.slots) > 0 {
 		return err
 	}
-	source, err := m.connect(ctx, from)
+	source, err := enter(ctx, from)
 	if err != nil {
 		return err
 	}
+	defer source.close()
 	dump, err := source.do(ctx, "FUNCTION", "DUMP")
 	if r := (refusal{}); errors.As(err, &r) && strings.HasPrefix(r.text, "ERR unknown command") {
 		return nil // an engine before 7.0 has no functions

@@ -20,17 +20,11 @@ func (r *Runtime) MoveSlots(ctx context.Context, m runtime.SlotMove) (core.Slots
 	if err != nil {
 		return nil, err
 	}
-	var tell []engine.Process
-	for _, id := range m.Tell {
-		if p, err := r.process(id); err == nil {
-			tell = append(tell, p)
-		}
-	}
 	driver := drivers[from.Node.Engine]
 	if driver == nil || from.Node.Cluster == nil || to.Node.Cluster == nil {
 		return nil, errors.New("local: no nodes of a cluster of shards")
 	}
-	return driver.MoveSlots(ctx, from, to, tell, m.Slots)
+	return driver.MoveSlots(ctx, from, to, m.Slots)
 }
 
 // process is where a node's engine can be talked to.

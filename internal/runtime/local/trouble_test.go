@@ -168,7 +168,7 @@ func TestSettings(t *testing.T) {
 			"client-output-buffer-limit": "normal 0 0 0 pubsub 33554432 8388608 60",
 		}
 		r.apply(n)
-		if rep := r.settled(n); rep.MaxClients != min(65000, r.descriptors-96) {
+		if rep := r.settled(n); rep.MaxClients != min(65000, r.descriptors-160) {
 			t.Errorf("max clients %d of %d descriptors", rep.MaxClients, r.descriptors)
 		}
 		if got := r.session(n, "SELECT 6"); got != "+OK" {
@@ -201,7 +201,7 @@ func TestSettings(t *testing.T) {
 		}
 		n = next(n, func(n *runtime.Node) { n.Settings = map[string]string{"timeout": "100", "maxclients": "65000"} })
 		r.apply(n)
-		if rep := r.settled(n); rep.Message != "" || rep.MaxClients != min(65000, r.descriptors-96) {
+		if rep := r.settled(n); rep.Message != "" || rep.MaxClients != min(65000, r.descriptors-160) {
 			t.Errorf("message: %q", rep.Message)
 		}
 	})
