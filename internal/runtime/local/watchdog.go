@@ -74,13 +74,20 @@ func (w *watchdog) run(ctx context.Context) {
 			return
 		case <-w.proc.exited:
 			return
-		case <-w.clock.After(watchInterval):
+		case <-w.clock.After(w.untilRound()):
 		}
 		if w.hangs(ctx) && w.replicas > 0 && ctx.Err() == nil {
 			w.log.Error("engine hangs and is ended, so that a replica takes over", "node", w.id, "pid", w.proc.pid)
 			w.proc.kill()
 		}
 	}
+}
+
+// untilRound is the time until all engines are asked again: together, which costs much
+// less than as many awakenings.
+func (w *watchdog) untilRound() time.Duration {
+	now := w.clock.Now()
+	return watchInterval - now.Sub(now.Truncate(watchInterval))
 }
 
 func (w *watchdog) close() {
@@ -96,8 +103,10 @@ func (w *watchdog) hangs(ctx context.Context) bool {
 	answered := make(chan struct{})
 	go func() { defer close(answered); w.ask(ctx) }()
 	defer func() { cancel(); <-answered }() // the session is for one at a time
-	begin := lifeOf(w.proc.pid)
-	for range watchMisses {
+	// What it has done so far is asked only when it does not answer: most of the cost of
+	// watching would be that. A stopped one has done nothing.
+	var begin *life
+	for misses := 0; misses < watchMisses; {
 		select {
 		case <-answered:
 			return false
@@ -105,8 +114,15 @@ func (w *watchdog) hangs(ctx context.Context) bool {
 			return false
 		case <-w.clock.After(watchInterval):
 		}
-		if now := lifeOf(w.proc.pid); now.runs || !now.stopped && now != begin {
+		now := lifeOf(w.proc.pid)
+		if now.runs || begin != nil && !now.stopped && now != *begin {
 			return false
+		}
+		if now.stopped || begin != nil {
+			misses++
+		}
+		if begin == nil {
+			begin = &now
 		}
 	}
 	return true
