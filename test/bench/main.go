@@ -46,6 +46,7 @@ var experiments = []experiment{
 	{"cluster-bus", busFailover},
 	{"fleet", fleet},
 	{"resharding", resharding},
+	{"replica", newReplica},
 }
 
 // bench is one run of the program.
