@@ -45,12 +45,6 @@ func New(c Config) reconcile.Controller {
 
 func (c controller) watches(change store.Change) (keys []string) {
 	switch change.Table {
-	case resource.ReplicationGroups.Name():
-		return []string{change.Key}
-	case resource.CacheClusters.Name():
-		return c.groupOf(change.Key)
-	case resource.Nodes.Name():
-		return c.groupOf(step.ClusterOfNode(change.Key))
 	case resource.ParameterGroups.Name():
 		return c.groupsWith(func(cluster *resource.CacheCluster) bool {
 			return cluster.Region+"/"+cluster.Spec.ParameterGroup == change.Key
@@ -63,17 +57,9 @@ func (c controller) watches(change store.Change) (keys []string) {
 				}
 			}
 		})
+	default:
+		return step.GroupsOf(c.Store, change)
 	}
-	return keys
-}
-
-// groupOf is the key of the group that a cluster is a member of, if any.
-func (c controller) groupOf(clusterKey string) (keys []string) {
-	c.Store.Local(func(r store.Reader) {
-		if cluster, ok := resource.CacheClusters.Get(r, clusterKey); ok && cluster.Spec.ReplicationGroupID != "" {
-			keys = []string{cluster.Region + "/" + cluster.Spec.ReplicationGroupID}
-		}
-	})
 	return keys
 }
 

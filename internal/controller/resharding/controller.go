@@ -44,33 +44,11 @@ func New(c Config) reconcile.Controller {
 	return reconcile.Controller{
 		Name:       "resharding",
 		Reconciler: r,
-		Watches:    r.watches,
+		Watches:    func(change store.Change) []string { return step.GroupsOf(c.Store, change) },
 		Keys:       func(r store.Reader) []string { return resource.ReplicationGroups.Keys(r, "") },
 		Resync:     time.Minute,
 		Workers:    2,
 	}
-}
-
-func (c controller) watches(change store.Change) []string {
-	switch change.Table {
-	case resource.ReplicationGroups.Name():
-		return []string{change.Key}
-	case resource.CacheClusters.Name():
-		return c.groupOf(change.Key)
-	case resource.Nodes.Name():
-		return c.groupOf(step.ClusterOfNode(change.Key))
-	}
-	return nil
-}
-
-// groupOf is the key of the group that a cluster is a member of, if any.
-func (c controller) groupOf(clusterKey string) (keys []string) {
-	c.Store.Local(func(r store.Reader) {
-		if cluster, ok := resource.CacheClusters.Get(r, clusterKey); ok && cluster.Spec.ReplicationGroupID != "" {
-			keys = []string{cluster.Region + "/" + cluster.Spec.ReplicationGroupID}
-		}
-	})
-	return keys
 }
 
 // moveTimeout bounds one move: a batch of slots with large values takes long, and
