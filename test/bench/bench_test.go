@@ -26,6 +26,21 @@ func TestCheapRow(t *testing.T) {
 	}
 }
 
+// TestDataRow does so for what needs data, of which a little is enough.
+func TestDataRow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures a deployment")
+	}
+	var table bytes.Buffer
+	b := &bench{only: regexp.MustCompile("^replica$"), fixed: 1, quick: true, megabytes: 4, notice: &bytes.Buffer{}}
+	if err := b.run(t.Context(), &table); err != nil {
+		t.Fatal(err)
+	}
+	if row := regexp.MustCompile(`(?m)^\| a replica of 4 MB: .* \| [\d.]+ s \| [\d.]+ s \| [\d.]+ \| reported \|$`); !row.Match(table.Bytes()) {
+		t.Errorf("the table is\n%s", table.String())
+	}
+}
+
 func TestFigures(t *testing.T) {
 	t.Parallel()
 	s := series{5, 1, 3, 2, 4}

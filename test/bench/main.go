@@ -61,8 +61,8 @@ type bench struct {
 
 // The whole program ends after these times, whatever happens.
 const (
-	fullLimit  = 20 * time.Minute
-	quickLimit = 2 * time.Minute
+	fullLimit  = 40 * time.Minute
+	quickLimit = 4 * time.Minute
 )
 
 func main() {
