@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache"
 )
 
 // aws runs the CLI and decodes what it prints.
@@ -57,8 +60,12 @@ func TestCLI(t *testing.T) {
 	if pending != "cache.m7g.large" {
 		t.Errorf("pending node type: %s", pending)
 	}
-	awsCLI(t, nil, "elasticache", "modify-replication-group", "--replication-group-id", id, "--cache-node-type", "cache.m7g.large",
-		"--engine", "valkey", "--engine-version", "8.0", "--apply-immediately")
+	// Versions of the CLI that have no --engine here take it for --engine-version.
+	_, err := deployment.ElastiCache().ModifyReplicationGroup(t.Context(), &elasticache.ModifyReplicationGroupInput{
+		ReplicationGroupId: aws.String(id), CacheNodeType: aws.String("cache.m7g.large"),
+		Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
+	})
+	must(t, err)
 	awsCLI(t, nil, "elasticache", "wait", "replication-group-available", "--replication-group-id", id)
 	var changed []string
 	awsCLI(t, &changed, "elasticache", "describe-replication-groups", "--replication-group-id", id, "--query", "ReplicationGroups[0].[Engine,CacheNodeType]")
