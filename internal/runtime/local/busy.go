@@ -1,6 +1,9 @@
 package local
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/runtime"
@@ -8,8 +11,33 @@ import (
 
 // busyTimeout is for how long an engine may be busy before its customers are told.
 // Nothing else comes of it: a replica that took over would lose what the engine has
-// done meanwhile, and the script that keeps it would be sent to that one next.
+// done meanwhile, and the script that keeps it would be sent to that one next. One that
+// shows no sign of life for so long is ended, if any replica has data of it.
 const busyTimeout = 15 * time.Second
+
+// neverSynced is the highest offset that an engine gives for a replica that has never had
+// anything from a primary.
+const neverSynced = 1
+
+// keeps reports whether a replica of a primary has data of it, in sync or not: what
+// there is left if the primary never answers again.
+func (r *Runtime) keeps(ctx context.Context, primary *runtime.Node) bool {
+	r.mu.Lock()
+	nodes := slices.Collect(maps.Values(r.nodes))
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for _, n := range nodes {
+		want := n.wanted()
+		if want == nil || want.Network != primary.Network || want.Primary == nil || *want.Primary != primary.Replication {
+			continue
+		}
+		if state, err := n.observe(ctx); err == nil && state.Role == "slave" && state.Offset > neverSynced {
+			return true
+		}
+	}
+	return false
+}
 
 // mute is a spell in which an engine in service gives no answer, or none but that it
 // is busy. The zero value is that of one that answers.

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 
@@ -53,6 +54,53 @@ func TestPrimaryHungWhileAway(t *testing.T) {
 	r.open()
 	r.apply(primary, replica)
 	r.wait(primary.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited && rep.PID != pid })
+}
+
+// TestPrimaryHungWithoutSync: a primary that was stopped, and whose replica has lost it by
+// the time that a Larder comes back, is ended too, but only if the replica has data.
+func TestPrimaryHungWithoutSync(t *testing.T) {
+	t.Parallel()
+	needs(t, "valkey")
+	for name, empty := range map[string]bool{"with data": false, "empty": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newHastyRig(t)
+			primary, replica := r.watched("valkey")
+			replica = next(replica, func(n *runtime.Node) { n.Settings = map[string]string{"repl-timeout": "1"} })
+			r.apply(primary, replica)
+			pid := r.settled(primary).PID
+			r.settled(replica)
+			r.client(primary, "SET", "k", "v")
+			eventually(t, "the replica has what was written", func() bool { return strings.HasSuffix(r.client(replica, "GET", "k"), "v") })
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the replica has lost it", func() bool {
+				return strings.Contains(r.client(replica, "INFO", "replication"), "master_link_status:down")
+			})
+			r.open()
+			if empty {
+				replica.Incarnation++
+			}
+			r.apply(primary, replica)
+			if !empty {
+				r.wait(primary.ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
+				return
+			}
+			r.settled(replica)
+			r.wait(primary.ID, "mute", func(rep runtime.Report) bool { return rep.Mute == runtime.MuteStill })
+			if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			r.wait(replica.ID, "in sync", inSync)
+			if rep := r.settled(primary); rep.PID != pid {
+				t.Errorf("the only one with data was ended: %+v", rep)
+			}
+		})
+	}
 }
 
 // TestLaggingReplica: what a primary says of a replica is reported with the replica.

@@ -162,9 +162,9 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 	if n.driver == nil {
 		return never // what runs is left alone until the spec makes sense
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	attempt, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	s, err := n.driver.Open(ctx, n.socket, want)
+	s, err := n.driver.Open(attempt, n.socket, want)
 	if err == nil {
 		n.session, n.trouble, n.life = s, "", life{}
 		return 0
@@ -184,6 +184,11 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 	}
 	n.trouble = "the engine does not answer: " + err.Error()
 	n.noAnswer("")
+	if n.mute.reason == runtime.MuteStill && n.rt.keeps(ctx, want) {
+		n.log.Error("engine has long hung and is ended, though no replica is in sync", "node", n.id, "pid", n.proc.pid)
+		n.proc.kill()
+		return never
+	}
 	n.report(n.phase())
 	return 200 * time.Millisecond
 }
