@@ -70,6 +70,18 @@ func everywhere(t *testing.T, test func(t *testing.T, d *harness.Deployment)) {
 	}
 }
 
+// rooms are for the VPCs of tests: a deployment has windows for four, and two are for
+// the default VPCs of the regions that tests use.
+var rooms = make(chan struct{}, 2)
+
+// makesVPC waits for room for the one VPC at a time that a test makes, however many
+// tests run at once.
+func makesVPC(t *testing.T) {
+	t.Helper()
+	rooms <- struct{}{}
+	t.Cleanup(func() { <-rooms })
+}
+
 // need skips a test on a machine without a program; continuous integration
 // installs all but Terraform.
 func need(t *testing.T, program string) string {

@@ -11,6 +11,7 @@ import (
 // cluster, expects an empty plan, changes a port, and destroys everything.
 func TestEC2Terraform(t *testing.T) {
 	t.Parallel()
+	makesVPC(t)
 	tf := newTerraform(t, filepath.Join("terraform", "network.tf"))
 	tf.run("apply", "-auto-approve", "-input=false")
 	tf.emptyPlan("after apply")
@@ -22,6 +23,7 @@ func TestEC2Terraform(t *testing.T) {
 
 func TestEC2Boto3(t *testing.T) {
 	t.Parallel()
+	makesVPC(t)
 	script(t, deployment, "python3", "python/ec2.py")
 }
 
@@ -29,6 +31,7 @@ func TestEC2Boto3(t *testing.T) {
 // everything away again.
 func TestEC2CLI(t *testing.T) {
 	t.Parallel()
+	makesVPC(t)
 	need(t, "aws")
 	ask := func(args ...string) string {
 		t.Helper()

@@ -39,6 +39,7 @@ func expect[T comparable](t *testing.T, what string, got, want T) {
 // TestGoSDKNetwork calls every action for VPCs, subnets, groups, rules and tags.
 func TestGoSDKNetwork(t *testing.T) {
 	t.Parallel()
+	makesVPC(t)
 	ctx, c := t.Context(), ec2Client()
 	made, err := c.CreateVpc(ctx, &ec2.CreateVpcInput{CidrBlock: aws.String("10.50.0.0/16"), TagSpecifications: named(types.ResourceTypeVpc, "go")})
 	must(t, err)

@@ -40,6 +40,7 @@ func TestTranscripts(t *testing.T) {
 // every fabric.
 func TestRecordTranscripts(t *testing.T) {
 	t.Parallel()
+	makesVPC(t)
 	playAll(t, deployment, "transcripts/records/*.txt")
 }
 
