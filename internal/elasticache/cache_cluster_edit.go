@@ -73,7 +73,7 @@ func (e *clusterEdit) sameShared() error {
 
 // engine is what the request asks of the engine.
 func (e *clusterEdit) engine() engineChange {
-	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName, nodes: len(e.c.Spec.Nodes)}
+	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName}
 }
 
 // pend changes what may wait for the maintenance window, and what waits already

@@ -133,7 +133,6 @@ func TestModifyClusterRefusals(t *testing.T) {
 		{"single-az over zones", "wide", func(in *request) { in.AZMode = core.Ptr("single-az") }, combination, "The parameter AZMode cannot be single-az..."},
 		{"snapshot window of memcached", "m", func(in *request) { in.SnapshotWindow = core.Ptr("05:00-06:00") }, combination, "The parameter SnapshotWindow is not supported for engine memcached."},
 		{"older version", "m", func(in *request) { in.EngineVersion = core.Ptr("1.6.6") }, combination, "The engine version of memcached cannot be downgraded from 1.6.22 to 1.6.6."},
-		{"another engine without replica", "c", func(in *request) { in.Engine, in.EngineVersion = core.Ptr("valkey"), core.Ptr("8.0") }, combination, "This version is another program here, and the data of a single node would be lost with its process. Make a replication group of cache cluster c with CreateReplicationGroup..."},
 		{"version of a member", "rg-001", func(in *request) { in.EngineVersion = core.Ptr("7.1") }, combination, "Cache cluster rg-001 is a member of replication group rg...."},
 		{"parameter group of a member", "rg-001", func(in *request) { in.CacheParameterGroupName = core.Ptr("mine") }, combination, "Cache cluster rg-001 is a member of replication group rg...."},
 		{"security groups of a member", "rg-001", func(in *request) { in.SecurityGroupIds = []string{"sg-default"} }, combination, "Cache cluster rg-001 is a member of replication group rg...."},

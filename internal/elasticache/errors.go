@@ -154,15 +154,6 @@ func errDowngrade(engine, from, to string) *core.Error {
 	return errInvalidCombination("The engine version of %s cannot be downgraded from %s to %s.", engine, from, to)
 }
 
-func errUpgradeNeedsReplica(c *resource.CacheCluster) *core.Error {
-	const lost = "This version is another program here, and the data of a single node would be lost with its process. "
-	if c.Spec.ReplicationGroupID == "" {
-		return errInvalidCombination(lost+"Make a replication group of cache cluster %s with CreateReplicationGroup and PrimaryClusterId, "+
-			"add a replica, and change the group.", c.ID)
-	}
-	return errInvalidCombination(lost+"Add a replica to replication group %s with IncreaseReplicaCount first.", c.Spec.ReplicationGroupID)
-}
-
 func errUpgradeParameterGroup(name, family string) *core.Error {
 	return errInvalidCombination("The parameter group %s cannot be used with the new engine version. "+
 		"The parameter CacheParameterGroupName must name a parameter group of family %s.", name, family)

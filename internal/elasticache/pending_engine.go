@@ -12,10 +12,6 @@ import (
 // engineChange is what a request asks of the engine of a cluster or group.
 type engineChange struct {
 	engine, version, parameterGroup *string
-	// nodes is how many nodes hold the data.
-	nodes int
-	// sharded: the group is in cluster mode.
-	sharded bool
 }
 
 // asked reports whether another engine or version is asked for than c has.
@@ -62,12 +58,6 @@ func (s *Service) pendEngine(r store.Reader, c *resource.CacheCluster, pending *
 	if _, err := nodeTypeFor(nodeType, v); err != nil {
 		return err
 	}
-	switch another := c.Spec.Engine != catalog.Memcached && !s.sameProgram(c, v); {
-	case another && in.sharded:
-		return errNotServedValue("EngineVersion", v.Name)
-	case another && in.nodes == 1:
-		return errUpgradeNeedsReplica(c)
-	}
 	group, err := s.parametersFor(r, c, v, nodeType, core.Val(in.parameterGroup))
 	if err != nil {
 		return err
@@ -77,14 +67,6 @@ func (s *Service) pendEngine(r store.Reader, c *resource.CacheCluster, pending *
 		pending.ParameterGroup = &group
 	}
 	return nil
-}
-
-// sameProgram reports whether the program that serves what c has serves another
-// version as well, so that its process can stay.
-func (s *Service) sameProgram(c *resource.CacheCluster, v catalog.Version) bool {
-	has, err := s.catalog.Choose(c.Spec.Engine, c.Spec.EngineVersion)
-	next, errNext := s.catalog.Choose(v.Engine, v.Full)
-	return err == nil && errNext == nil && has == next
 }
 
 // parametersFor is the parameter group that c has with another version: the one asked

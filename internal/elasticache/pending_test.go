@@ -220,8 +220,13 @@ func TestPendingEngineInClusterMode(t *testing.T) {
 		})
 		return err
 	}
-	wantError(t, modify("valkey", "8.0"), "InvalidParameterCombination", "The value 8.0 of the parameter EngineVersion is not served by this version of Larder.")
-	if err := modify("redis", "7.1"); err != nil {
-		t.Fatal(err)
+	for _, to := range [][2]string{{"redis", "7.1"}, {"valkey", "8.0"}} {
+		if err := modify(to[0], to[1]); err != nil {
+			t.Fatal(err)
+		}
+		f.settle()
+	}
+	if m := f.cluster("rg-0001-001"); m.Spec.Engine != "valkey" || m.Spec.ParameterGroup != "default.valkey8.cluster.on" {
+		t.Errorf("the member is %+v", m.Spec)
 	}
 }

@@ -245,10 +245,7 @@ func (e *groupEdit) settings() error {
 
 // engine is what the request asks of the engine.
 func (e *groupEdit) engine() engineChange {
-	return engineChange{
-		engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName,
-		nodes: len(e.members), sharded: e.g.Spec.ClusterMode(),
-	}
+	return engineChange{engine: e.in.Engine, version: e.in.EngineVersion, parameterGroup: e.in.CacheParameterGroupName}
 }
 
 // parameters changes the parameter group, unless that goes with another version.

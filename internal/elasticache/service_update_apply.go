@@ -7,7 +7,6 @@ import (
 	"time"
 
 	wire "github.com/larder-cache/larder/internal/aws/gen/elasticache"
-	"github.com/larder-cache/larder/internal/catalog"
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/store"
@@ -104,8 +103,6 @@ func applyUpdate(a *updateAction, now time.Time) error {
 		return errReplicationGroupState("Replication group %s is not in available state.", a.GroupID)
 	case !a.settled():
 		return errClusterState("Cache cluster %s is not in available state.", a.ClusterID)
-	case len(a.nodes) == 1 && a.members[0].Spec.Engine != catalog.Memcached:
-		return errUpgradeNeedsReplica(a.members[0])
 	}
 	a.Applied, a.Stopped = &now, nil
 	if a.group != nil {

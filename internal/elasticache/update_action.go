@@ -49,6 +49,9 @@ func readAction(r store.Reader, a *resource.UpdateAction) *updateAction {
 	}
 	for _, c := range out.members {
 		for _, n := range resource.Nodes.List(r, key(c.Region, c.ID)+"/") {
+			if _, successor := resource.SucceededID(n.ID); successor {
+				continue // it is no node of the cluster yet
+			}
 			out.nodes = append(out.nodes, n)
 			if out.hasProgram(n) {
 				out.updated++

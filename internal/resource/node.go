@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"strings"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -15,10 +16,27 @@ type Node struct {
 	UID    string
 	Spec   NodeSpec
 	Status NodeStatus
+	// HeldSince is of a successor: since when writes at the node before it wait for
+	// it to take over; nil while nobody has to.
+	HeldSince *time.Time
 }
 
 // Key is the node's key in the store and its id in the runtime.
 func (n *Node) Key() string { return n.Region + "/" + n.ClusterID + "/" + n.ID }
+
+// successorSuffix makes the id of a successor.
+const successorSuffix = "-next"
+
+// SuccessorID is the id of the node that is to take the place of the one with an
+// id: another process at the same address, which customers do not see until it has. Then it
+// has the id of the other, whose record it replaces. Of a key it makes a key.
+func SuccessorID(id string) string { return id + successorSuffix }
+
+// SucceededID is the id, or the key, of the node whose place another is to take;
+// ok is false for one that succeeds nobody.
+func SucceededID(id string) (succeeded string, ok bool) {
+	return strings.CutSuffix(id, successorSuffix)
+}
 
 // NodeSpec is how the process shall be.
 type NodeSpec struct {
@@ -29,6 +47,9 @@ type NodeSpec struct {
 	// raises the number, because only the controller knows which role the next
 	// one may have.
 	Incarnation int
+	// Turn counts the nodes that had this place before; what cannot be the same for a
+	// node and its successor follows from it.
+	Turn int
 	// Engine is "redis", "valkey" or "memcached", Version the API's version.
 	Engine, Version string
 	Endpoint        Endpoint

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/larder-cache/larder/internal/core"
@@ -99,8 +100,12 @@ func (s *ReplicationGroupStatus) Shard(id string) ShardStatus {
 }
 
 // EngineID is the name under which the engines of a group in cluster mode know the
-// node of a member, whichever process it is: 40 hexadecimal digits.
-func EngineID(c *CacheCluster, nodeID string) string {
-	sum := sha256.Sum256([]byte(c.UID + "/" + nodeID))
+// node of a member that has a turn, whichever process it is: 40 hexadecimal digits.
+func EngineID(c *CacheCluster, nodeID string, turn int) string {
+	name := c.UID + "/" + nodeID
+	if turn > 0 {
+		name += "/" + strconv.Itoa(turn)
+	}
+	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:20])
 }

@@ -107,7 +107,8 @@ const instancePrefix = "instance "
 type Node struct {
 	// ID is the store key of the node: REGION/CLUSTERID/NODEID.
 	ID string
-	// UID names the node's directories; it is never used again.
+	// UID names the node's directories; it is never used again. A node with the UID of
+	// one before is that one, though its ID may be another.
 	UID         string
 	Incarnation int
 	// Generation is echoed in the report once all of this is applied.
@@ -134,6 +135,9 @@ type Node struct {
 	HoldWrites bool
 	// Cluster is the node's place in a cluster of shards; nil elsewhere.
 	Cluster *Cluster
+	// Successor: the address is another node's, whose place this one is to take. In a
+	// later document it has that node's ID, and the other one is not there any more.
+	Successor bool
 	// Watched: a primary that a replica can take over from. If it hangs, its process is
 	// ended.
 	Watched bool
@@ -155,11 +159,15 @@ func HiddenPort(base, customers int) int {
 }
 
 // The bases of hidden ports: of the engine's listener for replication, of the
-// relay in front of the engine, and of the bus of a cluster of shards.
+// relay in front of the engine, and of the bus of a cluster of shards. A node and
+// its successor, which have one address, take turns with the first and the second
+// ones.
 const (
-	ReplicationPort = 61002
-	RelayPort       = 61004
-	BusPort         = 61006
+	ReplicationPort       = 61002
+	RelayPort             = 61004
+	BusPort               = 61006
+	SecondReplicationPort = 61008
+	SecondBusPort         = 61010
 )
 
 // HoldLimit is how long an engine makes writes wait from when it was told to:

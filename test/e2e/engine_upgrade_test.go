@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-cache/larder/test/harness"
 )
@@ -61,6 +64,126 @@ func TestEngineUpgrade(t *testing.T) {
 	tidy(t, d)
 }
 
+// TestEngineUpgradeOfOneNode moves a group of one node and a lone cluster to Valkey, and then
+// to another one, under writers: each goes on at its address, and no acknowledged
+// write is lost.
+func TestEngineUpgradeOfOneNode(t *testing.T) {
+	t.Parallel()
+	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
+		ctx := t.Context()
+		o.Args = append(o.Args, "--engine-dirs", pretender(t, "8.1.0"))
+		d := harness.In(t, o)
+		api := d.ElastiCache()
+		g := group(t, d, "g", 1, func(in *elasticache.CreateReplicationGroupInput) {
+			secured(in)
+			in.Engine, in.EngineVersion = aws.String("redis"), aws.String("7.1")
+		})
+		lone := cluster(t, d, "c", "redis", 1)
+		ones := []*oneNode{
+			{id: "g-001", addr: primaryAddr(g), token: token, tls: trust(t, d)},
+			{id: "c", addr: harness.Addr(lone.CacheNodes[0].Endpoint)},
+		}
+		for _, o := range ones {
+			o.writer = newWriter(t, o.addr, o.token, o.tls)
+		}
+		for _, version := range []string{"8.0", "8.1"} {
+			for _, o := range ones {
+				o.writer.beyond(t, 200)
+				o.writer.pause()
+			}
+			_, err := api.ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
+				ReplicationGroupId: aws.String("g"), Engine: aws.String("valkey"), EngineVersion: &version, ApplyImmediately: aws.Bool(true),
+			})
+			must(t, err)
+			_, err = api.ModifyCacheCluster(ctx, &elasticache.ModifyCacheClusterInput{
+				CacheClusterId: aws.String("c"), Engine: aws.String("valkey"), EngineVersion: &version, ApplyImmediately: aws.Bool(true),
+			})
+			must(t, err)
+			available(t, d, "g")
+			_, err = d.AwaitCluster(ctx, "c", "available")
+			must(t, err)
+			for _, o := range ones {
+				o.writer.beyond(t, 50)
+				t.Logf("%s to %s: writes paused for %v", o.id, version, o.writer.pause())
+				if got := node(t, d, o.id+"/0001").BinaryVersion; !strings.HasPrefix(got, version) {
+					t.Errorf("%s runs %s, not %s", o.id, got, version)
+				}
+			}
+		}
+		for _, o := range ones {
+			c := client(t, o.addr, o.token, o.tls)
+			if info := c.Info(ctx, "replication").Val(); !strings.Contains(info, "role:master") {
+				t.Errorf("%s is %s", o.id, info)
+			}
+			if n := o.writer.lost(t, c); n > 0 {
+				t.Errorf("%s: %d of %d acknowledged writes are lost", o.id, n, len(o.writer.acked))
+			}
+			t.Logf("%s: %d writes acknowledged, %d refused", o.id, len(o.writer.acked), len(o.writer.errs))
+			awaitEvent(t, d, o.id, "Upgraded the engine from redis 7.1.0 to valkey 8.0.1")
+			awaitEvent(t, d, o.id, "Upgraded the engine from valkey 8.0.1 to valkey 8.1.0")
+		}
+		tidy(t, d)
+	})
+}
+
+// oneNode is a node without replicas, and who writes there.
+type oneNode struct {
+	id, addr, token string
+	tls             *tls.Config
+	writer          *writer
+}
+
+// pretender is a directory with the installed Valkey, which says there that it is of
+// another version.
+func pretender(t *testing.T, version string) (dir string) {
+	t.Helper()
+	program, err := exec.LookPath("valkey-server")
+	if err != nil {
+		t.Skip("needs valkey-server")
+	}
+	dir = t.TempDir()
+	script := "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'Valkey server v=" + version + " sha=0 bits=64'; exit; fi\nexec " + program + " \"$@\"\n"
+	must(t, os.WriteFile(filepath.Join(dir, "valkey-server"), []byte(script), 0o700))
+	return dir
+}
+
+// TestShardedEngineUpgrade moves groups in cluster mode to Valkey under writers: one with
+// replicas, whose shards hand over to them, and one without, where nodes hand over to
+// successors.
+func TestShardedEngineUpgrade(t *testing.T) {
+	t.Parallel()
+	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
+		d := harness.In(t, o)
+		loads := map[string]*load{}
+		clients := map[string]*redis.ClusterClient{}
+		for id, replicas := range map[string]int32{"with": 1, "without": 0} {
+			g := shardedGroup(t, d, id, 2, replicas, func(in *elasticache.CreateReplicationGroupInput) {
+				in.Engine, in.EngineVersion = aws.String("redis"), aws.String("7.1")
+			})
+			clients[id] = clusterClient(t, g, "", nil)
+			loads[id] = newLoad(t, clients[id], 4, false)
+			loads[id].beyond(t, 400)
+			_, err := d.ElastiCache().ModifyReplicationGroup(t.Context(), &elasticache.ModifyReplicationGroupInput{
+				ReplicationGroupId: &id, Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
+			})
+			must(t, err)
+		}
+		for id, l := range loads {
+			g := available(t, d, id)
+			for _, m := range g.MemberClusters {
+				if got := node(t, d, m+"/0001").BinaryVersion; !strings.HasPrefix(got, "8.") {
+					t.Errorf("%s runs %s", m, got)
+				}
+			}
+			l.end()
+			t.Logf("%s replicas: %d operations failed, the last with %v", id, len(l.errs), errors.Join(l.errs[max(0, len(l.errs)-1):]...))
+			l.errs = nil // connections were cut
+			l.check(t, clusterClient(t, g, "", nil))
+		}
+		tidy(t, d)
+	})
+}
+
 // TestGroupOfCluster makes a group around a lone Redis, which is the way to another
 // program for it: its client stays connected, and its data comes along.
 func TestGroupOfCluster(t *testing.T) {
@@ -101,14 +224,7 @@ func TestGroupOfCluster(t *testing.T) {
 func TestServiceUpdate(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	program, err := exec.LookPath("valkey-server")
-	if err != nil {
-		t.Skip("needs valkey-server")
-	}
-	dir := t.TempDir()
-	old := filepath.Join(dir, "valkey-server")
-	script := "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'Valkey server v=8.0.0 sha=0 bits=64'; exit; fi\nexec " + program + " \"$@\"\n"
-	must(t, os.WriteFile(old, []byte(script), 0o700))
+	dir := pretender(t, "8.0.0")
 	d := harness.In(t, harness.Options{Args: []string{"--engine-dirs", dir}})
 	api := d.ElastiCache()
 	g := group(t, d, "g", 2, func(in *elasticache.CreateReplicationGroupInput) { in.EngineVersion = aws.String("8.0") })
@@ -118,7 +234,7 @@ func TestServiceUpdate(t *testing.T) {
 		t.Fatalf("the node runs %s", got)
 	}
 	d.Stop()
-	must(t, os.Remove(old))
+	must(t, os.Remove(filepath.Join(dir, "valkey-server")))
 	must(t, d.Start(ctx))
 	api = d.ElastiCache()
 

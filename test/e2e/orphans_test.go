@@ -86,8 +86,9 @@ func orphanAddresses(d *harness.Deployment, st admin.Status) error {
 			return
 		}
 		known[a], known[besides(a)] = true, true
-		for _, port := range []int{runtime.ReplicationPort, runtime.BusPort} { // of nodes in cluster mode
+		for _, port := range []int{runtime.ReplicationPort, runtime.BusPort, runtime.SecondReplicationPort, runtime.SecondBusPort} { // of nodes in cluster mode
 			known[netip.AddrPortFrom(a.Addr(), uint16(port))] = true
+			known[netip.AddrPortFrom(besides(a).Addr(), uint16(port))] = true // of those that succeeded another
 		}
 	}
 	for _, c := range st.Caches {

@@ -81,20 +81,24 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 	var ask []string
 	c.Store.Local(func(r store.Reader) {
 		if w, ok := c.observe(r, key, now); ok {
-			ask = w.Cluster.Shrinking()
+			_, _, ask = Plan(w)
 		}
 	})
-	var memory map[string]int64
+	var offsets, memory map[string]int64
 	if len(ask) > 0 {
-		_, memory = step.Ask(ctx, c.Prober, c.Log, ask)
+		offsets, memory = step.Ask(ctx, c.Prober, c.Log, ask)
 	}
 	return step.Pass(ctx, c.Store, c.Log, now, c.NewUID(), func(r store.Reader) ([]step.Step, time.Duration) {
 		w, ok := c.observe(r, key, now)
 		if !ok {
 			return nil, 0
 		}
-		w.Memory = memory
-		return Plan(w)
+		w.Offsets, w.Memory = offsets, memory
+		steps, wait, ask := Plan(w)
+		if len(ask) > 0 {
+			wait = nodespec.Sooner(wait, step.AskAgain)
+		}
+		return steps, wait
 	})
 }
 

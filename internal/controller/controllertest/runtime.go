@@ -78,6 +78,15 @@ func (r *Runtime) Apply(_ context.Context, doc *runtime.Document) error {
 	}
 	r.doc = *doc
 	r.applied++
+	for _, n := range doc.Nodes {
+		for id, e := range r.engines {
+			if e.Node.UID == n.UID && id != n.ID { // it took the place of another, which ends
+				delete(r.engines, id)
+				r.engines[n.ID] = e
+				r.report(n.ID)
+			}
+		}
+	}
 	for _, id := range doc.Removed {
 		if r.engines[id] == nil {
 			r.send(runtime.Report{ID: id, Phase: "gone"})

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
-// place is a node's in the cluster of its group.
-func (c *composer) place(n *resource.Node) *runtime.Cluster {
+// cluster is a node's place in that of its group.
+func (c *composer) cluster(n *resource.Node) *runtime.Cluster {
 	own := c.clusters[step.ClusterOfNode(n.Key())]
 	if own == nil {
 		return nil
@@ -36,34 +36,50 @@ func (c *composer) place(n *resource.Node) *runtime.Cluster {
 			if member == nil || len(member.Spec.Nodes) == 0 {
 				continue
 			}
-			slot := member.Spec.Nodes[0]
-			node := clusterNode(member, slot)
-			node.SameShard = shard != nil && sh.ID == shard.ID
-			switch key := g.Region + "/" + id + "/" + slot.ID; {
-			case key == n.Key():
-				out.Self = node
-				continue
-			case key == n.Spec.ReplicaOf:
-				out.Primary = node.ID
+			for key, node := range c.clusterNodes(member) {
+				node.SameShard = shard != nil && sh.ID == shard.ID
+				switch key {
+				case n.Key():
+					out.Self = node
+					continue
+				case n.Spec.ReplicaOf:
+					out.Primary = node.ID
+				}
+				out.Peers = append(out.Peers, node)
 			}
-			out.Peers = append(out.Peers, node)
 		}
 	}
 	if out.Self.ID == "" {
 		// It was taken out of the group, and only goes on until it is stopped.
-		out.Self = clusterNode(own, own.Spec.Nodes[0])
+		out.Self = clusterNode(own, n)
 	}
 	slices.SortFunc(out.Peers, func(a, b runtime.ClusterNode) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
 
-func clusterNode(c *resource.CacheCluster, slot resource.NodeSlot) runtime.ClusterNode {
-	e := slot.Endpoint
-	return runtime.ClusterNode{
-		ID: resource.EngineID(c, slot.ID), Address: e.Bound.Address, Port: e.Advertised.Port,
-		Replication: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port),
-		Bus:         runtime.HiddenPort(runtime.BusPort, e.VPC.Port),
+// clusterNodes are the node of a member, which others are told of before it is there,
+// and its successor, by their keys.
+func (c *composer) clusterNodes(member *resource.CacheCluster) map[string]runtime.ClusterNode {
+	slot := member.Spec.Nodes[0]
+	key := member.Region + "/" + member.ID + "/" + slot.ID
+	n, ok := c.nodes[key]
+	if !ok {
+		n = &resource.Node{ID: slot.ID}
 	}
+	out := map[string]runtime.ClusterNode{key: clusterNode(member, n)}
+	if next := c.nodes[resource.SuccessorID(key)]; next != nil && !next.Spec.Deleted {
+		out[next.Key()] = clusterNode(member, next)
+	}
+	return out
+}
+
+func clusterNode(c *resource.CacheCluster, n *resource.Node) runtime.ClusterNode {
+	slot := c.Spec.Nodes[0]
+	out := runtime.ClusterNode{
+		ID: resource.EngineID(c, slot.ID, n.Spec.Turn), Address: slot.Endpoint.Bound.Address, Port: slot.Endpoint.Advertised.Port,
+	}
+	out.Replication, out.Bus = hiddenPorts(n.Spec.Turn, slot.Endpoint)
+	return out
 }
 
 // shards adds the endpoint of a group in cluster mode, which leads to any node that
@@ -80,6 +96,7 @@ func (c *composer) shards(g *resource.ReplicationGroup) {
 		if n == nil || n.Spec.Deleted {
 			continue
 		}
+		n = c.served(n)
 		some = n
 		if nodespec.Alive(n) {
 			alive = append(alive, n.Key())

@@ -73,13 +73,13 @@ func (c *composer) node(n *resource.Node) {
 		ID: n.Key(), UID: n.UID,
 		Incarnation: n.Spec.Incarnation, Generation: n.Spec.Generation,
 		Engine: n.Spec.Engine, Version: n.Spec.Version,
-		Network: c.interfaces[n.Key()].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		Network: c.interfaces[place(n.Key())].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
 		Direct: direct(n), Replication: c.replication(n),
 		Settings: n.Spec.Settings, StartSettings: n.Spec.StartSettings,
 		Auth: c.auth(n), HoldWrites: n.Spec.HoldWrites, Watched: n.Spec.Watched,
 	}
 	if n.Spec.Cluster != nil {
-		out.Cluster = c.place(n)
+		out.Cluster = c.cluster(n)
 	}
 	if n.Spec.ReplicaOf != "" {
 		out.Primary = &core.Endpoint{}
@@ -89,8 +89,26 @@ func (c *composer) node(n *resource.Node) {
 			*out.Primary = c.replication(primary)
 		}
 	}
+	_, out.Successor = resource.SucceededID(n.ID)
 	c.doc.Nodes = append(c.doc.Nodes, out)
-	c.endpoint("node "+n.Key(), e, n, n.Key())
+	if !out.Successor {
+		c.endpoint("node "+n.Key(), e, n, c.served(n).Key())
+	}
+}
+
+// place is the key of the node whose address the one with a key has: of another for
+// a successor.
+func place(key string) string {
+	own, _ := resource.SucceededID(key)
+	return own
+}
+
+// served is who serves the clients of a node: the successor once that takes writes.
+func (c *composer) served(n *resource.Node) *resource.Node {
+	if next := c.nodes[resource.SuccessorID(n.Key())]; next != nil && takesWrites(next) {
+		return next
+	}
+	return n
 }
 
 // inNetwork: what has this endpoint is bound to its address in the VPC.
@@ -98,9 +116,10 @@ func inNetwork(e resource.Endpoint) bool { return e.Bound == e.VPC }
 
 // direct is where clients may speak to the engine of a node with nobody in between:
 // in a network of its own that lets through only what the rules admit, and in
-// plaintext, while nobody is to be logged in by the relay.
+// plaintext, while nobody is to be logged in by the relay. The address is one node's
+// at a time, and not a successor's.
 func direct(n *resource.Node) core.Endpoint {
-	if !inNetwork(n.Spec.Endpoint) || n.Spec.TLS != resource.TLSOff || n.Spec.Auth.Login {
+	if _, successor := resource.SucceededID(n.ID); successor || !inNetwork(n.Spec.Endpoint) || n.Spec.TLS != resource.TLSOff || n.Spec.Auth.Login {
 		return core.Endpoint{}
 	}
 	return n.Spec.Endpoint.VPC
@@ -117,7 +136,8 @@ func (c *composer) replication(n *resource.Node) core.Endpoint {
 		return core.Endpoint{}
 	}
 	if e := n.Spec.Endpoint; inNetwork(e) || n.Spec.Cluster != nil {
-		return core.Endpoint{Address: e.Bound.Address, Port: runtime.HiddenPort(runtime.ReplicationPort, e.VPC.Port)}
+		port, _ := hiddenPorts(n.Spec.Turn, n.Spec.Endpoint)
+		return core.Endpoint{Address: e.Bound.Address, Port: port}
 	}
 	bound, err := netip.ParseAddr(n.Spec.Endpoint.Bound.Address)
 	if err != nil || !bound.Is4() {
@@ -126,7 +146,21 @@ func (c *composer) replication(n *resource.Node) core.Endpoint {
 	}
 	b := bound.As4()
 	b[1]++
-	return core.Endpoint{Address: netip.AddrFrom4(b).String(), Port: n.Spec.Endpoint.VPC.Port}
+	out := core.Endpoint{Address: netip.AddrFrom4(b).String(), Port: n.Spec.Endpoint.VPC.Port}
+	if n.Spec.Turn%2 != 0 {
+		out.Port, _ = hiddenPorts(n.Spec.Turn, n.Spec.Endpoint)
+	}
+	return out
+}
+
+// hiddenPorts are the ports of a listener for peers and of a bus, of the node that
+// has a turn at an endpoint.
+func hiddenPorts(turn int, e resource.Endpoint) (replication, bus int) {
+	replication, bus = runtime.ReplicationPort, runtime.BusPort
+	if turn%2 != 0 {
+		replication, bus = runtime.SecondReplicationPort, runtime.SecondBusPort
+	}
+	return runtime.HiddenPort(replication, e.VPC.Port), runtime.HiddenPort(bus, e.VPC.Port)
 }
 
 // auth opens the secrets of a node.
@@ -168,9 +202,11 @@ func (c *composer) group(g *resource.ReplicationGroup) {
 			continue
 		}
 		n := c.nodes[g.Region+"/"+id+"/"+cluster.Spec.Nodes[0].ID]
-		switch {
-		case n == nil || n.Spec.Deleted:
+		if n == nil || n.Spec.Deleted {
 			continue
+		}
+		n = c.served(n)
+		switch {
 		case id == g.Status.Primary && takesWrites(n):
 			primary = n
 		case followsPrimary(n) && !n.Status.Lagging:
@@ -229,7 +265,7 @@ func (c *composer) configuration(key string, cluster *resource.CacheCluster) {
 // not there yet leads nowhere: it must not speak plaintext meanwhile.
 func (c *composer) endpoint(id string, e resource.Endpoint, n *resource.Node, nodes ...string) {
 	out := runtime.Endpoint{
-		ID: id, Network: c.interfaces[n.Key()].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
+		ID: id, Network: c.interfaces[place(n.Key())].VPC, VPC: e.VPC, Bound: e.Bound, Advertised: e.Advertised,
 		Names: e.Names, Nodes: nodes,
 	}
 	if n.Spec.TLS != resource.TLSOff {

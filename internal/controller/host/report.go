@@ -100,9 +100,11 @@ func (h *Host) Record(ctx context.Context, reports []runtime.Report) error {
 }
 
 // next is the status that follows from a report. The end of a node counts only
-// for one that shall go: it may be about an earlier node under the same key.
+// for one that shall go, and of the others the latest incarnation: a report may be
+// about an earlier node under the same key.
 func next(n *resource.Node, r runtime.Report, now time.Time) resource.NodeStatus {
-	if r.Phase == resource.NodeGone && !n.Spec.Deleted {
+	gone := r.Phase == resource.NodeGone
+	if gone && !n.Spec.Deleted || !gone && r.Incarnation < n.Status.Incarnation {
 		return n.Status
 	}
 	s := resource.NodeStatus{

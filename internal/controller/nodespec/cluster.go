@@ -40,6 +40,8 @@ type Member struct {
 	// Outdated says that the node runs as an older version than is wanted, which
 	// only another process changes.
 	Outdated bool
+	// Successor is the node that is to take its place; nil for none.
+	Successor *resource.Node
 	// Replaced says that the node was just made to start over in another role: it
 	// is recovered as one that was lost.
 	Replaced bool
@@ -284,8 +286,10 @@ func (o Observation) failure() string {
 		return o.Failure
 	}
 	for _, m := range o.Members {
-		if m.Node != nil && Failed(m.Node) {
-			return fmt.Sprintf("cache node %s: %s", m.Slot.ID, m.Node.Status.Message)
+		for _, n := range []*resource.Node{m.Node, m.Successor} {
+			if n != nil && Failed(n) {
+				return fmt.Sprintf("cache node %s: %s", m.Slot.ID, n.Status.Message)
+			}
 		}
 	}
 	return ""

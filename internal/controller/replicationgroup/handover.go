@@ -3,21 +3,10 @@ package replicationgroup
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
 	"github.com/larder-cache/larder/internal/resource"
-	"github.com/larder-cache/larder/internal/runtime"
-)
-
-const (
-	// handoverLimit is how long writers may have to wait. Half of what an engine
-	// holds them for is left to carry out what was decided.
-	handoverLimit = runtime.HoldLimit / 2
-	// handoverPause is the wait before a primary that comes back tries again.
-	handoverPause = 30 * time.Second
-	// catchUpPause is the wait before replicas are asked again how far they are.
-	catchUpPause = time.Millisecond
 )
 
 // handOver lets a source that is well make way for another member without losing
@@ -25,7 +14,7 @@ const (
 //
 //	hold writes --all of the source is at an heir--> heir is source and primary
 //	     |
-//	     +--handoverLimit--> let writes go on; a test or a promotion is given up,
+//	     +--HandoverLimit--> let writes go on; a test or a promotion is given up,
 //	                         a primary that comes back tries again
 //
 // That the two change places in the right order is the runtime's part.
@@ -36,18 +25,18 @@ func (w World) handOver(members []*member, r roles) roles {
 	}
 	since := w.Group.Status.HandoverSince
 	// The clock may have been set back since.
-	if since == nil || w.Now.Before(*since) || w.Now.Sub(*since) >= handoverPause {
+	if since == nil || w.Now.Before(*since) || w.Now.Sub(*since) >= step.HandoverPause {
 		since = &w.Now
 	}
 	waited := w.Now.Sub(*since)
-	if waited >= handoverLimit {
+	if waited >= step.HandoverLimit {
 		r.gaveUp = w.Group.Spec.Handover != nil
 		if !r.gaveUp {
-			r.holdSince, r.again = since, handoverPause-waited
+			r.holdSince, r.again = since, step.HandoverPause-waited
 		}
 		return r
 	}
-	r.hold, r.holdSince, r.again = len(heirs) > 0, since, handoverLimit-waited
+	r.hold, r.holdSince, r.again = len(heirs) > 0, since, step.HandoverLimit-waited
 	if !r.hold || !r.source.node.Spec.HoldWrites || !nodespec.CaughtUp(r.source.node) {
 		return r
 	}
@@ -62,7 +51,7 @@ func (w World) handOver(members []*member, r roles) roles {
 	heir := w.mostAdvanced(heirs, r.source)
 	last, known := w.Offsets[r.source.key()]
 	if at, ok := w.Offsets[heir.key()]; !known || !ok || at < last {
-		r.again = catchUpPause
+		r.again = step.CatchUpPause
 		return r
 	}
 	r.source, r.primary = heir, heir

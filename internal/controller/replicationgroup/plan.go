@@ -2,6 +2,7 @@ package replicationgroup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
@@ -32,6 +33,8 @@ type World struct {
 	// for a new node of each member.
 	nodes  string
 	epochs map[string]int
+	// succeeding: a node of another shard has a successor, and one at a time is enough.
+	succeeding bool
 	// Certified: the certificate that the group needs is there.
 	Certified bool
 	Now       time.Time
@@ -54,6 +57,7 @@ func Plan(w World) Decision {
 		return Decision{Steps: w.remove()}
 	}
 	t := &total{World: w, ready: w.Group.Spec.Resharding == nil, caughtUp: true}
+	t.succeeding = slices.ContainsFunc(w.Members, func(c *cluster) bool { return len(c.Successors) > 0 })
 	for _, s := range w.shards() {
 		t.decide(s)
 	}
@@ -61,7 +65,6 @@ func Plan(w World) Decision {
 		return Decision{Ask: append(t.Ask, ask...)}
 	}
 	refusal, wait := step.Shrink(w.Members, w.Memory)
-	refusal = append(refusal, t.stranded()...)
 	t.ready = t.ready && !wait && len(refusal) == 0
 	for i := range t.decided {
 		t.converge(&t.decided[i])
@@ -95,6 +98,10 @@ func (w World) members() []*member {
 		}
 		slot := c.Record.Spec.Nodes[0]
 		members = append(members, &member{cluster: c, slot: slot, node: c.Nodes[slot.ID]})
+	}
+	if len(members) == 1 {
+		m := members[0]
+		m.succession = m.Succession(m.slot, w.Offsets, w.Now)
 	}
 	return members
 }
@@ -147,7 +154,7 @@ func (w World) converge(members []*member, r roles) *pass {
 
 // member plans one member.
 func (p *pass) member(m *member) {
-	o := nodespec.Member{Slot: m.slot, Node: m.node}
+	o := nodespec.Member{Slot: m.slot, Node: m.node, Successor: m.Successors[m.slot.ID]}
 	auth := nodespec.Auth(p.Group.Spec.Auth, p.Group.UID)
 	want := m.Want(m.slot, auth, p.Group.Spec.TLS, p.Certified)
 	if m != p.source {
@@ -164,8 +171,10 @@ func (p *pass) member(m *member) {
 	case m.node.Spec.Deleted:
 		o.Spec = m.node.Spec
 	default:
+		steps, again := m.Succeed(m.slot, m.succession, &want, p.nextEpoch(m), p.Now)
 		restart, wait := nodespec.Restart(m.node, want, p.Now)
-		restart = restart || m == p.renew
+		restart = (restart || m == p.renew) && !m.succession.Survives
+		wait = nodespec.Sooner(wait, again)
 		o.Outdated = m.outdated() && !restart
 		p.Wait = nodespec.Sooner(p.Wait, wait)
 		if m == p.source {
@@ -179,6 +188,7 @@ func (p *pass) member(m *member) {
 		o.Spec = nodespec.Next(m.node, want, restart)
 		o.Linked = p.linked(m)
 		p.add(step.Change(m.node, o.Spec)...)
+		p.add(steps...)
 	}
 	p.ready = p.ready && o.Ready()
 	p.caughtUp = p.caughtUp && o.CaughtUp()

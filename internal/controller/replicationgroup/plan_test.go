@@ -194,7 +194,7 @@ node us-east-1/rg-002/0001: replica of us-east-1/rg-003/0001`,
 			want: `node us-east-1/rg-003/0001: hold writes
 node us-east-1/rg-001/0001: not watched
 group us-east-1/rg: handover on`,
-			wait: handoverLimit,
+			wait: step.HandoverLimit,
 		},
 		{
 			name: "lost primary has caught up",
@@ -216,18 +216,18 @@ group us-east-1/rg: handover off`,
 				w.node(1).Spec.ReplicaOf, w.node(1).Status.Role, w.node(1).Status.LinkUp = n3, roleReplica, true
 				w.node(2).Spec.ReplicaOf = n3
 				w.node(3).Spec.ReplicaOf, w.node(3).Status.Role = "", rolePrimary
-				held(w, 3, handoverLimit)
+				held(w, 3, step.HandoverLimit)
 			},
 			want: `node us-east-1/rg-003/0001: let writes go on
 node us-east-1/rg-001/0001: not watched`,
-			wait: handoverPause - handoverLimit,
+			wait: step.HandoverPause - step.HandoverLimit,
 		},
 		{
 			name: "test failover",
 			edit: testFailover,
 			want: `node us-east-1/rg-001/0001: hold writes
 group us-east-1/rg: handover on`,
-			wait: handoverLimit,
+			wait: step.HandoverLimit,
 		},
 		{
 			name: "test failover, no replica is in sync: nobody waits in vain",
@@ -236,7 +236,7 @@ group us-east-1/rg: handover on`,
 				w.node(2).Status.LinkUp, w.node(3).Status.LinkUp = false, false
 			},
 			want: `group us-east-1/rg: handover on`,
-			wait: handoverLimit,
+			wait: step.HandoverLimit,
 		},
 		{
 			name: "test failover, writes are not held yet",
@@ -245,7 +245,7 @@ group us-east-1/rg: handover on`,
 				held(w, 1, time.Second)
 				w.node(1).Status.Generation--
 			},
-			wait: handoverLimit - time.Second,
+			wait: step.HandoverLimit - time.Second,
 		},
 		{
 			name: "test failover, writes are held",
@@ -259,7 +259,7 @@ group us-east-1/rg: handover on`,
 				held(w, 1, time.Second)
 				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 8}
 			},
-			wait: catchUpPause,
+			wait: step.CatchUpPause,
 		},
 		{
 			name: "test failover, the primary does not tell how far it is",
@@ -268,7 +268,7 @@ group us-east-1/rg: handover on`,
 				held(w, 1, time.Second)
 				w.Offsets = map[string]int64{n2: 9, n3: 8}
 			},
-			wait: catchUpPause,
+			wait: step.CatchUpPause,
 		},
 		{
 			name: "test failover, a replica has everything",
@@ -286,7 +286,7 @@ group us-east-1/rg: primary rg-003, failover from "rg-001", handover off`,
 			name: "test failover, too late",
 			edit: func(w *World) {
 				testFailover(w)
-				held(w, 1, handoverLimit)
+				held(w, 1, step.HandoverLimit)
 				w.Offsets = map[string]int64{n1: 10, n2: 10, n3: 10}
 			},
 			want: `group us-east-1/rg: handover is over
@@ -317,7 +317,7 @@ group us-east-1/rg: primary rg-002, failover from "rg-001", handover off`,
 				held(w, 1, time.Second)
 				w.Offsets = map[string]int64{n1: 10, n2: 9, n3: 10}
 			},
-			wait: catchUpPause,
+			wait: step.CatchUpPause,
 		},
 		{
 			name: "primary cannot be started again, replicas have the data",

@@ -68,7 +68,11 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 }
 
 func (w *chaos) node() string {
-	return fmt.Sprintf("%s/rg-%03d/0001", controllertest.Region, 1+w.rand.IntN(w.members))
+	key := fmt.Sprintf("%s/rg-%03d/0001", controllertest.Region, 1+w.rand.IntN(w.members))
+	if next := resource.SuccessorID(key); node(w.Loop, next) != nil && w.rand.IntN(2) == 0 {
+		return next
+	}
+	return key
 }
 
 func (w *chaos) act(t *testing.T) {
@@ -137,7 +141,7 @@ func (w *chaos) check(t *testing.T) {
 	w.Store.Local(func(r store.Reader) {
 		for _, n := range resource.Nodes.List(r, "") {
 			nodes++
-			if n.Spec.ReplicaOf == "" {
+			if n.Spec.ReplicaOf == "" && !n.Spec.Deleted {
 				sources = append(sources, n.Key())
 			}
 		}
@@ -172,7 +176,7 @@ func (w *chaos) finish(t *testing.T) {
 	writer := fmt.Sprintf("%s/%s/0001", controllertest.Region, g.Status.Primary)
 	wantEndpoint(t, w.Loop, primary, writer)
 	for _, id := range g.Spec.Members {
-		if c := cluster(w.Loop, id); c.Status.EngineVersion != c.Spec.EngineVersion || w.version != "" && w.members > 1 && c.Spec.EngineVersion != w.version {
+		if c := cluster(w.Loop, id); c.Status.EngineVersion != c.Spec.EngineVersion || w.version != "" && c.Spec.EngineVersion != w.version {
 			t.Errorf("%s shall be %s, is %s, and %q was asked for", id, c.Spec.EngineVersion, c.Status.EngineVersion, w.version)
 		}
 		key := fmt.Sprintf("%s/%s/0001", controllertest.Region, id)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
+	"github.com/larder-cache/larder/internal/controller/step"
 	"github.com/larder-cache/larder/internal/resource"
 )
 
@@ -76,7 +77,7 @@ func (w World) succeed(members []*member, r roles) roles {
 		switch offset, ok := w.Offsets[m.key()]; {
 		case !ok:
 			silent = append(silent, m)
-		case m.node.Status.Filled || offset > neverSynced:
+		case m.node.Status.Filled || offset > step.NeverSynced:
 			filled = append(filled, m)
 		}
 	}
@@ -109,10 +110,6 @@ func (w World) succeed(members []*member, r roles) roles {
 	return r
 }
 
-// neverSynced is the highest offset that an engine gives for a replica that has
-// never had anything from a primary.
-const neverSynced = 1
-
 // sameZone is 1 for a member in the zone of the lost one, else 0.
 func sameZone(m, lost *member) int {
 	if lost != nil && m.slot.Zone == lost.slot.Zone {
@@ -124,6 +121,9 @@ func sameZone(m, lost *member) int {
 // isLost reports whether a source cannot go on. One that cannot be started is
 // given up only where it had been running before.
 func (w World) isLost(source *member) bool {
+	if source.succession.Survives {
+		return false
+	}
 	return nodespec.Exited(source.node) || w.Group.Status.Available != nil && nodespec.Failed(source.node)
 }
 
@@ -132,7 +132,7 @@ func (w World) isLost(source *member) bool {
 func currentSource(members []*member, primary *member) *member {
 	var source *member
 	for _, m := range members {
-		if m.node == nil || m.node.Spec.Deleted || m.node.Spec.ReplicaOf != "" {
+		if m.node == nil || m.node.Spec.Deleted || m.node.Spec.ReplicaOf != "" && !m.succession.Lead {
 			continue
 		}
 		if source == nil || m == primary {
@@ -169,6 +169,9 @@ type member struct {
 	slot resource.NodeSlot
 	// node is nil as long as it was not made.
 	node *resource.Node
+	// succession is what is done about it and its successor, where it is the only one
+	// with the data.
+	succession step.Succession
 }
 
 func (m *member) id() string  { return m.Record.ID }

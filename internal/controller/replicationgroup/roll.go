@@ -20,11 +20,21 @@ import (
 //
 // A newer engine always follows an older one here, never the other way round but
 // for the moment after the change of places.
+//
+// A member that is alone hands on to a successor of its own (step.Succession).
 
 // roll adds to the roles which replica gets a new process in this pass, if the source
 // answers that it is alive: for the time until the new process is in sync the
 // replica is no copy of the data.
 func (w World) roll(members []*member, r roles) roles {
+	if len(members) == 1 {
+		s := &members[0].succession
+		if s.Due && r.lost == nil && !w.succeeding {
+			s.Begin()
+		}
+		r.ask, r.again = append(r.ask, s.Ask...), nodespec.Sooner(r.again, s.Again)
+		return r
+	}
 	if r.renew = w.renewal(members, r); r.renew == nil {
 		return r
 	}
@@ -82,15 +92,4 @@ func (r roles) sourceIsLast(members []*member) bool {
 		}
 	}
 	return true
-}
-
-// stranded takes back a change of the version where a shard has no replica.
-func (t *total) stranded() (refusal []step.Step) {
-	if !slices.ContainsFunc(t.decided, func(d decided) bool { return len(d.members) == 1 && len(d.members[0].Stranded()) > 0 }) {
-		return nil
-	}
-	for _, c := range t.Members {
-		refusal = append(refusal, c.Stranded()...)
-	}
-	return refusal
 }

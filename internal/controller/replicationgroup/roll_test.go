@@ -99,25 +99,102 @@ func TestUpgradeInPlace(t *testing.T) {
 	wantVersion(t, l, "redis", "7.0.7", 1)
 }
 
-// The only node is not replaced: its data would be lost.
+const next1 = node1 + "-next"
+
+// The only node hands its data on to a successor, which has its record, address and
+// place afterwards.
 func TestUpgradeOfOneNode(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 1, nil)
-	l.Runtime.Write(primary)
+	for range 7 {
+		l.Runtime.Write(primary)
+	}
+	old := node(l, node1)
+	l.Runtime.Auto = false
 	before := len(controllertest.Events(l.Store))
 	upgrade(t, l, "valkey", "8.0.1")
-	l.Settle(t)
-	wantVersion(t, l, "redis", "7.1.0", 1)
-	if c := cluster(l, "rg-001"); c.Spec.ParameterGroup != "default.redis7" || c.Spec.Engine != "redis" {
-		t.Errorf("the spec is %+v", c.Spec)
+	l.Pass(t, l.Controllers[0], groupKey)
+	l.Pass(t, l.Controllers[1], "host")
+	for _, n := range l.Runtime.Document().Nodes {
+		switch {
+		case n.ID == node1 && (n.Successor || n.Version != "7.1.0"),
+			n.ID == next1 && (!n.Successor || n.Version != "8.0.1" || n.Primary == nil || n.Replication.Address != n.Primary.Address || n.Replication == *n.Primary):
+			t.Errorf("the document has %+v", n)
+		}
 	}
-	wantEvents(t, l, before, "rg-001: Failed to upgrade the engine to valkey 8.0.1. The data of the only node would be lost")
-	// A process that is lost takes the data along, so that the next one may be new.
-	l.Runtime.Kill(node1)
-	l.Deliver(t)
+	wantEndpoint(t, l, primary, node1)
+	l.Runtime.Auto = true
+	l.Runtime.Step(next1)
+	settleSlowly(t, l)
+	wantVersion(t, l, "valkey", "8.0.1", 2)
+	if n := node(l, node1); n.UID == old.UID || n.Spec.Turn != 1 || node(l, next1) != nil {
+		t.Errorf("the node is %+v", n)
+	}
+	if e := l.Runtime.Engine(node1); e.Data != 7 || e.Role != "master" {
+		t.Errorf("the node holds %d of 7 writes, as %s", e.Data, e.Role)
+	}
+	wantEndpoint(t, l, primary, node1)
+	wantEvents(t, l, before,
+		"rg-001: Updated to use a CacheParameterGroup default.valkey8",
+		"rg-001: Upgraded the engine from redis 7.1.0 to valkey 8.0.1")
+
+	upgrade(t, l, "valkey", "8.1.0")
+	settleSlowly(t, l)
+	wantVersion(t, l, "valkey", "8.1.0", 3)
+}
+
+// Whatever dies on the way, the data goes on as long as one of the two has it.
+func TestUpgradeOfOneNodeWithLosses(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []string{node1, next1} {
+		for passes := range 20 {
+			l := newGroup(t, 1, nil)
+			for range 7 {
+				l.Runtime.Write(primary)
+			}
+			upgrade(t, l, "valkey", "8.0.1")
+			for range passes {
+				for _, c := range l.Controllers {
+					for _, key := range l.Keys(c) {
+						l.Pass(t, c, key)
+					}
+				}
+				l.Deliver(t)
+				l.Clock.Advance(10 * time.Millisecond)
+			}
+			l.Runtime.Kill(lost)
+			l.Deliver(t)
+			left := max(l.Runtime.Engine(node1).Data, l.Runtime.Engine(next1).Data)
+			settleSlowly(t, l)
+			e := l.Runtime.Engine(node1)
+			if e.Node.Version != "8.0.1" || e.Data != left || e.Role != "master" || node(l, next1) != nil || group(l).Status.ObservedGeneration != group(l).Generation {
+				t.Fatalf("%s lost after %d passes: %s runs %s as %s and holds %d of %d writes", lost, passes, node1, e.Node.Version, e.Role, e.Data, left)
+			}
+		}
+	}
+}
+
+// A successor that cannot be started leaves the node as it is, and says so.
+func TestUpgradeOfOneNodeFails(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 1, nil)
+	l.Runtime.Write(primary)
+	l.Runtime.FailStart(next1, "out of memory")
 	upgrade(t, l, "valkey", "8.0.1")
 	l.Settle(t)
+	if s := cluster(l, "rg-001").Status; !strings.Contains(s.Failure, "out of memory") {
+		t.Errorf("the status is %+v", s)
+	}
+	wantEndpoint(t, l, primary, node1)
+	if !l.Runtime.Write(primary) {
+		t.Error("no writes are taken")
+	}
+	l.Runtime.FailStart(next1, "")
+	settleSlowly(t, l)
 	wantVersion(t, l, "valkey", "8.0.1", 2)
+	if e := l.Runtime.Engine(node1); e.Data != 2 {
+		t.Errorf("%d of 2 writes are left", e.Data)
+	}
 }
 
 // Whatever dies on the way, the group gets there without starting empty.

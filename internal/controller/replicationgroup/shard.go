@@ -17,7 +17,7 @@ func (w World) shards() []World {
 	var uids []string
 	epochs := map[string]int{}
 	for i, c := range w.Members {
-		uids = append(uids, c.Record.UID)
+		uids = append(append(uids, c.Record.UID), c.Turns()...)
 		epochs[c.Record.ID] = i + 1
 	}
 	nodes := fingerprint(uids)
@@ -67,6 +67,9 @@ func (p *pass) place(m *member) *resource.NodeCluster {
 	}
 	return c
 }
+
+// nextEpoch is the one for a new successor of a member.
+func (p *pass) nextEpoch(m *member) int { return len(p.epochs) + p.epochs[m.id()] }
 
 // shardID is the shard's id; empty without cluster mode.
 func (p *pass) shardID() string {

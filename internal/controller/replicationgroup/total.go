@@ -35,7 +35,11 @@ func (t *total) decide(w World) {
 		t.ready = false
 		return
 	}
+	w.succeeding = t.succeeding
 	r := w.roll(members, w.decide(members))
+	for _, m := range members {
+		t.succeeding = t.succeeding || m.succession.Begun()
+	}
 	switch {
 	case len(r.ask) > 0:
 		t.Ask = append(t.Ask, r.ask...)

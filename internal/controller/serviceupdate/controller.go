@@ -68,7 +68,7 @@ func (c controller) plan(r store.Reader, key string, now time.Time) (plan []step
 	}
 	program := c.Engines.Program(cluster.Spec.Engine, cluster.Spec.EngineVersion)
 	for _, n := range resource.Nodes.List(r, key+"/") {
-		if cluster.Spec.Deleting || !older(n, program) {
+		if _, successor := resource.SucceededID(n.ID); successor || cluster.Spec.Deleting || !older(n, program) {
 			continue
 		}
 		a := resource.UpdateAction{

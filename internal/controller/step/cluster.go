@@ -16,6 +16,8 @@ type Cluster struct {
 	Record *resource.CacheCluster
 	// Nodes are all of the cluster's, by id; those of dropped slots too.
 	Nodes map[string]*resource.Node
+	// Successors are nodes that are to take the place of others, by the ids of those.
+	Successors map[string]*resource.Node
 	// VPCID is where the addresses of the cluster are.
 	VPCID string
 	// Parameters and Directives are what the parameter group asks for; Problem
@@ -45,6 +47,7 @@ func ReadCluster(r store.Reader, engines nodespec.Engines, key string) *Cluster 
 	for _, n := range resource.Nodes.List(r, key+"/") {
 		c.Nodes[n.ID] = n
 	}
+	c.Successors = successors(c.Nodes)
 	if len(record.Spec.Nodes) > 0 {
 		c.VPCID = vpcOf(r, record.Region, record.Spec.Nodes[0].SubnetID)
 	}
@@ -90,11 +93,18 @@ func (c *Cluster) Want(slot resource.NodeSlot, auth resource.NodeAuth, tls resou
 		Reboots:    spec.Reboot[slot.ID],
 	}
 	n := c.Nodes[slot.ID]
+	if n != nil && !certified {
+		w.TLS = n.Spec.TLS
+	}
+	return c.fit(w, n)
+}
+
+// fit adds to what is wanted of a node what follows from the node that there is; nil for
+// none.
+func (c *Cluster) fit(w nodespec.Want, n *resource.Node) nodespec.Want {
+	w.InPlace, w.Superseded = false, false
 	if n == nil {
 		return w
-	}
-	if !certified {
-		w.TLS = n.Spec.TLS
 	}
 	w.InPlace = n.Status.Binary != "" && n.Status.Binary == c.Program.Path && n.Status.BinaryVersion == c.Program.Version
 	w.Superseded = c.superseded(n)
@@ -165,6 +175,13 @@ func (c *Cluster) Vacate(ids []string) (plan []Step, left int) {
 	var removed []string
 	for _, id := range ids {
 		n := c.Nodes[id]
+		if next := c.Successors[id]; next != nil {
+			steps, gone := dismiss(next)
+			plan = append(plan, steps...)
+			if !gone {
+				left++
+			}
+		}
 		if !nodespec.Gone(n) || len(removed) == maxRemovals {
 			plan = append(plan, Change(n, nodespec.Removed(n))...)
 			left++

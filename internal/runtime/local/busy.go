@@ -71,5 +71,5 @@ func (n *node) noAnswer(reason string) {
 		reason = runtime.MuteBusy
 	}
 	n.mute.reason = reason
-	n.log.Warn("engine has not answered for long", "node", n.id, "pid", n.proc.pid, "reason", reason)
+	n.log.Warn("engine has not answered for long", "node", n.id(), "pid", n.proc.pid, "reason", reason)
 }

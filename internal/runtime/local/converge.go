@@ -19,6 +19,9 @@ const (
 	// primaryTimeout bounds the wait for what a primary says of a replica. One
 	// that is busy is asked again.
 	primaryTimeout = 100 * time.Millisecond
+	// takenPause is the wait before it is seen again whether the node that one
+	// succeeds has ended.
+	takenPause = time.Millisecond
 )
 
 // converge makes an engine that answers what is wanted, puts it in service and
@@ -88,7 +91,23 @@ func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	if wait := n.leadPast(want); wait > 0 {
 		return wait
 	}
+	if n.rec.Direct != want.Direct && n.rt.taken(n, want) {
+		return takenPause
+	}
 	return n.fence(ctx, want)
+}
+
+// taken reports whether the address where a node's engine shall listen is still that
+// of an engine that is being stopped, which it succeeds.
+func (r *Runtime) taken(n *node, want *runtime.Node) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, other := range r.nodes {
+		if other != n && !want.Direct.IsZero() && other.running.Load() && other.wanted() == nil && other.id() == want.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // leadPast has the fabric lead clients to the relay before the engine closes the
@@ -100,8 +119,8 @@ func (n *node) leadPast(want *runtime.Node) time.Duration {
 	}
 	b := n.backend(n.fenced)
 	b.direct = core.Endpoint{}
-	version := n.rt.net.setBackend(n.id, b)
-	if ok, trouble := n.rt.net.reached(version, n.id); !ok || trouble != "" {
+	version := n.rt.net.setBackend(n.id(), b)
+	if ok, trouble := n.rt.net.reached(version, n.id()); !ok || trouble != "" {
 		return never // the network wakes the node
 	}
 	n.rec.Direct = core.Endpoint{}
@@ -120,8 +139,8 @@ func (n *node) fence(ctx context.Context, want *runtime.Node) time.Duration {
 		return 0
 	}
 	if n.rec.Ready {
-		version := n.rt.net.setBackend(n.id, n.backend(login))
-		if ok, _ := n.rt.net.reached(version, n.id); !ok {
+		version := n.rt.net.setBackend(n.id(), n.backend(login))
+		if ok, _ := n.rt.net.reached(version, n.id()); !ok {
 			return never // the network wakes the node
 		}
 		s, err := n.driver.Open(ctx, n.socket, want)
@@ -141,12 +160,12 @@ func (n *node) backend(login core.Secret) backend {
 // serve puts the engine in service; from then on its end is an exit.
 func (n *node) serve(want *runtime.Node, version int64) {
 	n.failures, n.trouble = 0, ""
-	if !n.rec.Ready || n.rec.MaxClients != n.state.MaxClients || n.rec.Direct != n.state.Direct {
-		n.rec.Ready, n.rec.MaxClients, n.rec.Direct = true, n.state.MaxClients, n.state.Direct
+	if !n.rec.Ready || n.rec.ID != n.id() || n.rec.MaxClients != n.state.MaxClients || n.rec.Direct != n.state.Direct {
+		n.rec.Ready, n.rec.ID, n.rec.MaxClients, n.rec.Direct = true, n.id(), n.state.MaxClients, n.state.Direct
 		n.keep()
 	}
 	n.fenced = want.Auth.Login
-	n.served = max(version, n.rt.net.setBackend(n.id, n.backend(want.Auth.Login)))
+	n.served = max(version, n.rt.net.setBackend(n.id(), n.backend(want.Auth.Login)))
 }
 
 // keep writes the record. If it cannot be, a later Larder knows less, which is no
@@ -154,7 +173,7 @@ func (n *node) serve(want *runtime.Node, version int64) {
 func (n *node) keep() {
 	if err := n.rec.write(n.dir); err != nil {
 		n.trouble = err.Error()
-		n.log.Error("record of a process cannot be kept", "node", n.id, "error", err)
+		n.log.Error("record of a process cannot be kept", "node", n.id(), "error", err)
 	}
 }
 
@@ -163,7 +182,7 @@ func (n *node) complete(want *runtime.Node) {
 	if n.rec.Generation == want.Generation || n.state.Unsettled {
 		return
 	}
-	if reached, trouble := n.rt.net.reached(n.served, n.id); !reached || trouble != "" {
+	if reached, trouble := n.rt.net.reached(n.served, n.id()); !reached || trouble != "" {
 		return
 	}
 	n.rec.Generation = want.Generation
@@ -173,7 +192,7 @@ func (n *node) complete(want *runtime.Node) {
 // look asks the engine how it is.
 func (n *node) look(ctx context.Context, want *runtime.Node) error {
 	if n.looks%astrayInterval == 0 && n.proc.astray(n.rt.cfg.Fabric.Namespace(want.Network)) {
-		n.log.Error("an engine is not in its network, which was made anew, and is ended", "node", n.id, "pid", n.proc.pid)
+		n.log.Error("an engine is not in its network, which was made anew, and is ended", "node", n.id(), "pid", n.proc.pid)
 		n.proc.kill()
 	}
 	state, err := n.session.Observe(ctx)

@@ -25,7 +25,7 @@ func (n *node) abdicates(want *runtime.Node) bool {
 	if heir == nil || heir.wanted().Primary != nil {
 		return false
 	}
-	rep, _ := n.rt.reports.get(heir.id)
+	rep, _ := n.rt.reports.get(heir.id())
 	return rep.Role == "slave"
 }
 
@@ -40,7 +40,7 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 		return 0
 	}
 	next := old.wanted()
-	rep, _ := n.rt.reports.get(old.id)
+	rep, _ := n.rt.reports.get(old.id())
 	if next == nil || next.Primary == nil || *next.Primary != want.Replication || rep.PID == 0 {
 		return 0 // it ended, or does not follow this one
 	}
@@ -88,7 +88,7 @@ func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration 
 	if old == nil || old == n {
 		return 0
 	}
-	if rep, _ := n.rt.reports.get(old.id); rep.PID == 0 {
+	if rep, _ := n.rt.reports.get(old.id()); rep.PID == 0 {
 		return 0 // it ended
 	}
 	now := n.rt.cfg.Clock.Now()

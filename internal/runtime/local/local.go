@@ -145,7 +145,8 @@ func (r *Runtime) adopt() error {
 			continue
 		}
 		r.nodes[n.uid] = n
-		n.id, n.rec = rec.ID, *rec
+		n.rec = *rec
+		n.known.Store(&rec.ID)
 		p, err := rec.process(r.boot)
 		if err != nil && !errors.Is(err, errNoProcess) {
 			return fmt.Errorf("local: node %s: %w", rec.ID, err)
@@ -154,10 +155,10 @@ func (r *Runtime) adopt() error {
 		if p != nil {
 			n.running.Store(true)
 			known[p.pid] = true
-			r.cfg.Log.Info("engine found running", "node", n.id, "pid", p.pid)
+			r.cfg.Log.Info("engine found running", "node", n.id(), "pid", p.pid)
 		}
 		if p != nil && rec.Ready {
-			r.net.setBackend(n.id, n.backend(core.Secret{}))
+			r.net.setBackend(n.id(), n.backend(core.Secret{}))
 		}
 	}
 	lost, err := killStrays(r.nodesDir, known)
@@ -194,6 +195,7 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 	if doc.Revision <= r.revision {
 		return runtime.ErrStale
 	}
+	r.rename(doc)
 	if r.revision == 0 {
 		r.begin(doc, seen)
 	}
@@ -204,7 +206,7 @@ func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
 		n := r.nodes[want.UID]
 		if n == nil {
 			n = newNode(r, want.UID)
-			n.id = want.ID
+			n.known.Store(&want.ID)
 			r.nodes[want.UID] = n
 			n.want(want, version)
 			r.actors.Go(n.run)
@@ -246,10 +248,23 @@ func (r *Runtime) begin(doc *runtime.Document, uids map[string]bool) {
 	r.unknown = nil
 }
 
+// rename gives the nodes that there are the ids that they have in a document; r.mu is
+// held. What takes the place of another is led to in its stead from then on.
+func (r *Runtime) rename(doc *runtime.Document) {
+	for i := range doc.Nodes {
+		n, id := r.nodes[doc.Nodes[i].UID], doc.Nodes[i].ID
+		if n == nil || n.id() == id {
+			continue
+		}
+		r.net.moveBackend(n.id(), id, n.uid)
+		n.known.Store(&id)
+	}
+}
+
 // hasID reports whether a node of that id is there; r.mu is held.
 func (r *Runtime) hasID(id string) bool {
 	for _, n := range r.nodes {
-		if n.id == id {
+		if n.id() == id {
 			return true
 		}
 	}
@@ -262,8 +277,8 @@ func (r *Runtime) forget(n *node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.nodes, n.uid)
-	if !r.hasID(n.id) {
-		r.reports.put(goneReport(n.id))
+	if !r.hasID(n.id()) {
+		r.reports.put(goneReport(n.id()))
 	}
 }
 
@@ -283,7 +298,7 @@ func (r *Runtime) Replication(ctx context.Context, id string) (runtime.Replicati
 	r.mu.Lock()
 	var found *node
 	for _, n := range r.nodes {
-		if n.id == id && n.wanted() != nil {
+		if n.id() == id && n.wanted() != nil {
 			found = n
 		}
 	}

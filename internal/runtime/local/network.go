@@ -51,6 +51,7 @@ type network struct {
 	mu        sync.Mutex
 	endpoints []runtime.Endpoint // nil before the first document
 	nodes     map[string]place   // by node id
+	owners    map[place]string   // ids of the nodes whose own addresses these are
 	world     policy.World
 	windows   map[string]policy.Window
 	instances []runtime.Instance
@@ -78,13 +79,17 @@ func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func(), re
 func (n *network) setDocument(doc *runtime.Document) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	nodes := make(map[string]place, len(doc.Nodes))
+	nodes, owners := make(map[string]place, len(doc.Nodes)), make(map[place]string, len(doc.Nodes))
 	for i := range doc.Nodes {
-		nodes[doc.Nodes[i].ID] = place{doc.Nodes[i].Network, doc.Nodes[i].VPC}
+		at := place{doc.Nodes[i].Network, doc.Nodes[i].VPC}
+		nodes[doc.Nodes[i].ID] = at
+		if !doc.Nodes[i].Successor {
+			owners[at] = doc.Nodes[i].ID
+		}
 	}
 	changed := n.endpoints == nil
-	if changed || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !maps.Equal(n.nodes, nodes) {
-		n.endpoints, n.nodes, changed = append([]runtime.Endpoint{}, doc.Endpoints...), nodes, true
+	if changed || !reflect.DeepEqual(n.endpoints, doc.Endpoints) || !maps.Equal(n.nodes, nodes) || !maps.Equal(n.owners, owners) {
+		n.endpoints, n.nodes, n.owners, changed = append([]runtime.Endpoint{}, doc.Endpoints...), nodes, owners, true
 	}
 	// What is equal is kept, so that a fabric sees at a glance that it is.
 	if !reflect.DeepEqual(n.world, doc.World) {
@@ -138,6 +143,17 @@ func (n *network) adoptLogin(node, uid string, login core.Secret) {
 	if b, ok := n.backends[node]; ok && b.uid == uid {
 		b.login = login
 		n.backends[node] = b
+	}
+}
+
+// moveBackend has the node with this uid in service under another id, if it is.
+func (n *network) moveBackend(from, to, uid string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if b, ok := n.backends[from]; ok && b.uid == uid {
+		delete(n.backends, from)
+		n.backends[to] = b
+		n.bump()
 	}
 }
 
@@ -242,14 +258,10 @@ func (n *network) listening(endpoint string) runtime.Listening {
 func (n *network) compose() (v *Network, version int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	at := make(map[place]string, len(n.nodes))
-	for id, p := range n.nodes {
-		at[p] = id
-	}
 	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
 		ep := Endpoint{
-			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: at[place{e.Network, e.VPC}], CutRemoved: e.CutRemoved, TLS: e.TLS,
+			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: n.owners[place{e.Network, e.VPC}], CutRemoved: e.CutRemoved, TLS: e.TLS,
 			Advertised: e.Advertised, Names: e.Names, Source: e.Source,
 		}
 		ep.Listen = append(ep.Listen, e.Bound)

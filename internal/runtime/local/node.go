@@ -43,9 +43,10 @@ type node struct {
 	uid         string
 	dir, socket string
 	scratch     string // of the engine; see engine.Place
-	// id is known before the goroutine runs: from the record, or from the first
-	// document that has the node.
-	id        string
+	// known is the node's id, from before the goroutine runs: that of the record, or
+	// of the latest document that has the node. A node has another one once it has
+	// taken the place of the node that it succeeds.
+	known     atomic.Pointer[string]
 	poked     chan struct{}
 	questions chan question
 	hurried   atomic.Int64 // when somebody last waited for the engine, in Unix nanoseconds
@@ -111,6 +112,14 @@ func newNode(r *Runtime, uid string) *node {
 		dir: filepath.Join(r.nodesDir, uid), socket: socketPath(r.cfg.RunDir, uid), scratch: scratchPath(r.cfg.RunDir, uid),
 		poked: make(chan struct{}, 1), questions: make(chan question),
 	}
+}
+
+// id is the node's in documents and reports.
+func (n *node) id() string {
+	if id := n.known.Load(); id != nil {
+		return *id
+	}
+	return ""
 }
 
 // want says what the node shall be from now on; nil: nothing at all.
@@ -220,7 +229,7 @@ func (n *node) hangUp() {
 
 func (n *node) reply(q question) {
 	if n.session == nil {
-		q.answer <- answer{err: fmt.Errorf("local: node %s does not answer", n.id)}
+		q.answer <- answer{err: fmt.Errorf("local: node %s does not answer", n.id())}
 		return
 	}
 	ask := n.session.Observe
@@ -262,7 +271,12 @@ func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
 	case n.proc != nil:
 		return n.converge(ctx, want, version), true
 	case n.rec.Ready && n.rec.Incarnation >= want.Incarnation:
-		return never, true // exited; only another incarnation starts anew
+		if n.rec.ID != n.id() { // its end is known under another id
+			n.rec.ID = n.id()
+			n.keep()
+			n.report(runtime.PhaseExited)
+		}
+		return never, true // only another incarnation starts anew
 	}
 	return n.start(want, version), true
 }
@@ -288,16 +302,16 @@ func (n *node) noticeExit() {
 	n.proc.release()
 	n.proc, n.state, n.stopping, n.fenced, n.mute = nil, engine.State{}, time.Time{}, core.Secret{}, mute{}
 	n.running.Store(false)
-	n.rt.net.dropBackend(n.id, n.uid)
+	n.rt.net.dropBackend(n.id(), n.uid)
 	switch {
 	case intended:
-		n.log.Info("engine stopped", "node", n.id, "pid", pid)
+		n.log.Info("engine stopped", "node", n.id(), "pid", pid)
 	case n.rec.Ready:
 		n.trouble = "the process has ended"
 		if status != "" {
 			n.trouble += " (" + status + ")"
 		}
-		n.log.Warn("engine exited", "node", n.id, "pid", pid, "status", status)
+		n.log.Warn("engine exited", "node", n.id(), "pid", pid, "status", status)
 		n.report(runtime.PhaseExited)
 	default:
 		err := errors.New("the process ended at once")
@@ -318,16 +332,16 @@ func (n *node) fail(err error) {
 	n.failures++
 	n.retryAt = n.rt.cfg.Clock.Now().Add(wait)
 	if n.trouble != err.Error() {
-		n.log.Error("engine cannot be started", "node", n.id, "error", err)
+		n.log.Error("engine cannot be started", "node", n.id(), "error", err)
 	}
 	n.trouble = err.Error()
-	n.rec = record{ID: n.id, UID: n.uid}
+	n.rec = record{ID: n.id(), UID: n.uid}
 	n.report(runtime.PhaseFailed)
 }
 
 // report says what is true now.
 func (n *node) report(phase string) {
-	r := runtime.Report{ID: n.id, Incarnation: n.rec.Incarnation, Phase: phase, Message: n.trouble}
+	r := runtime.Report{ID: n.id(), Incarnation: n.rec.Incarnation, Phase: phase, Message: n.trouble}
 	if n.seen != nil && phase == runtime.PhaseFailed {
 		r.Incarnation = n.seen.Incarnation
 	}
@@ -340,11 +354,11 @@ func (n *node) report(phase string) {
 		if most := n.rt.cfg.MaxClients; most > 0 && n.rec.Direct.IsZero() {
 			r.MaxClients = min(r.MaxClients, most)
 		}
-		reached, trouble := n.rt.net.reached(n.served, n.id)
+		reached, trouble := n.rt.net.reached(n.served, n.id())
 		r.LoginServed = reached && !n.fenced.IsZero()
 		r.Message = sentences(append([]string{n.trouble, trouble}, n.refused...))
 	}
-	before, _ := n.rt.reports.get(n.id)
+	before, _ := n.rt.reports.get(n.id())
 	n.rt.reports.put(r)
 	if r.Role != before.Role || r.Phase != before.Phase {
 		n.rt.wakeAll() // replicas may wait for this
@@ -378,8 +392,8 @@ func goneReport(id string) runtime.Report { return runtime.Report{ID: id, Phase:
 
 // remove ends the node once clients cannot come to its address any more.
 func (n *node) remove(version int64) (time.Duration, bool) {
-	version = max(version, n.rt.net.dropBackend(n.id, n.uid))
-	if ok, _ := n.rt.net.reached(version, n.id); !ok {
+	version = max(version, n.rt.net.dropBackend(n.id(), n.uid))
+	if ok, _ := n.rt.net.reached(version, n.id()); !ok {
 		return never, true
 	}
 	err := errors.Join(os.RemoveAll(n.scratch), os.RemoveAll(n.dir))
@@ -391,10 +405,10 @@ func (n *node) remove(version int64) (time.Duration, bool) {
 	}
 	if err != nil {
 		n.trouble = err.Error()
-		n.log.Error("node cannot be removed", "node", n.id, "error", err)
+		n.log.Error("node cannot be removed", "node", n.id(), "error", err)
 		return time.Second, true
 	}
-	n.log.Info("node removed", "node", n.id)
+	n.log.Info("node removed", "node", n.id())
 	n.rt.forget(n)
 	return 0, false
 }

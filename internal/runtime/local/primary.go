@@ -39,7 +39,7 @@ func (r *Runtime) primaryReady(network string, ep core.Endpoint) bool {
 	if n == nil {
 		return true
 	}
-	rep, ok := r.reports.get(n.id)
+	rep, ok := r.reports.get(n.id())
 	return ok && rep.Role == "master" && rep.PID != 0
 }
 
@@ -72,7 +72,7 @@ func (r *Runtime) followed(ep core.Endpoint) bool {
 	r.mu.Unlock()
 	return slices.ContainsFunc(nodes, func(n *node) bool {
 		want := n.wanted()
-		rep, ok := r.reports.get(n.id)
+		rep, ok := r.reports.get(n.id())
 		return ok && rep.LinkUp && want != nil && want.Primary != nil && *want.Primary == ep
 	})
 }

@@ -32,7 +32,7 @@ func (r *Runtime) process(id string) (engine.Process, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.nodes {
-		if want := n.wanted(); n.id == id && want != nil {
+		if want := n.wanted(); n.id() == id && want != nil {
 			return engine.Process{Socket: n.socket, Node: want}, nil
 		}
 	}

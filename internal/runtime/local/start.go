@@ -35,7 +35,7 @@ func (n *node) start(want *runtime.Node, version int64) time.Duration {
 	namespace := n.rt.cfg.Fabric.Namespace(want.Network)
 	if namespace != "" {
 		// Its address has to exist, and nobody may reach it but who is let in.
-		ok, trouble := n.rt.net.reached(version, n.id)
+		ok, trouble := n.rt.net.reached(version, n.id())
 		if !ok {
 			return never // the network wakes the node
 		}
@@ -112,13 +112,13 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 	n.logFrom = fileSize(log)
 	p, g, err := spawn(command{
 		dir: n.dir, log: log, path: bin.Path, args: l.Args, stdin: l.Stdin, files: l.Files, namespace: namespace,
-		env: []string{"LARDER_NODE=" + n.id, "LC_ALL=C"},
+		env: []string{"LARDER_NODE=" + n.id(), "LC_ALL=C"},
 	})
 	if err != nil {
 		return err
 	}
 	rec := record{
-		ID: n.id, UID: n.uid, PID: p.pid, Start: p.start, Boot: n.rt.boot, Started: n.rt.cfg.Clock.Now(),
+		ID: n.id(), UID: n.uid, PID: p.pid, Start: p.start, Boot: n.rt.boot, Started: n.rt.cfg.Clock.Now(),
 		Binary: bin.Path, Version: bin.Version, Incarnation: want.Incarnation,
 	}
 	err = rec.write(n.dir)
@@ -136,7 +136,7 @@ func (n *node) launch(want *runtime.Node, namespace string) error {
 	n.proc, n.rec, n.syncing, n.joinFrom = p, rec, true, time.Time{}
 	n.running.Store(true)
 	n.hasten()
-	n.log.Info("engine started", "node", n.id, "pid", p.pid, "binary", bin.Path, "version", bin.Version,
+	n.log.Info("engine started", "node", n.id(), "pid", p.pid, "binary", bin.Path, "version", bin.Version,
 		"incarnation", want.Incarnation)
 	return nil
 }
@@ -178,7 +178,7 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 		return 5 * time.Millisecond
 	}
 	if n.hangs(want) {
-		n.log.Error("engine hangs and is ended", "node", n.id, "pid", n.proc.pid)
+		n.log.Error("engine hangs and is ended", "node", n.id(), "pid", n.proc.pid)
 		n.proc.kill()
 		return never
 	}
@@ -197,7 +197,7 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 func (n *node) stop(ctx context.Context) time.Duration {
 	now := n.rt.cfg.Clock.Now()
 	if n.stopping.IsZero() {
-		n.rt.net.dropBackend(n.id, n.uid)
+		n.rt.net.dropBackend(n.id(), n.uid)
 		n.stopping = now.Add(stopGrace)
 		if !n.shutdown(ctx) {
 			n.stopping = now
