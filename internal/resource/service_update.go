@@ -1,6 +1,9 @@
 package resource
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ServiceUpdate is a newer program for nodes that run: it was installed on the host
 // while they did. Key: REGION/NAME.
@@ -31,6 +34,15 @@ func UpdateActionKey(region, update, groupID, clusterID string) string {
 		return region + "/" + update + "/group/" + groupID
 	}
 	return region + "/" + update + "/cluster/" + clusterID
+}
+
+// UpdateActionOwner takes a key of UpdateActionKey apart: kind is "group" or "cluster".
+func UpdateActionOwner(key string) (region, kind, id string) {
+	parts := strings.SplitN(key, "/", 4)
+	if len(parts) < 4 {
+		return "", "", ""
+	}
+	return parts[0], parts[2], parts[3]
 }
 
 // Update asks for a program of a version at least for all nodes of a cluster of its

@@ -227,7 +227,9 @@ func TestServiceUpdate(t *testing.T) {
 	dir := pretender(t, "8.0.0")
 	d := harness.In(t, harness.Options{Args: []string{"--engine-dirs", dir}})
 	api := d.ElastiCache()
-	g := group(t, d, "g", 2, func(in *elasticache.CreateReplicationGroupInput) { in.EngineVersion = aws.String("8.0") })
+	g := group(t, d, "g", 2, func(in *elasticache.CreateReplicationGroupInput) {
+		in.EngineVersion, in.AutoMinorVersionUpgrade = aws.String("8.0"), aws.Bool(false)
+	})
 	c := client(t, primaryAddr(g), "", nil)
 	must(t, c.Set(ctx, "k", "v", 0).Err())
 	if got := node(t, d, "g-001/0001").BinaryVersion; got != "8.0.0" {

@@ -1,5 +1,6 @@
 // Package maintenance makes wanted, when a maintenance window opens, what was
-// asked for before and waits for it. The controllers of clusters and groups carry
+// asked for before and waits for it, and otherwise a newer program of the same minor
+// version where AutoMinorVersionUpgrade asks for those. The controllers of clusters and groups carry
 // it out like any other change.
 package maintenance
 
@@ -52,6 +53,12 @@ func watches(change store.Change) []string {
 		return []string{groupKey + change.Key}
 	case resource.CacheClusters.Name():
 		return []string{clusterKey + change.Key}
+	case resource.UpdateActions.Name():
+		region, owner, id := resource.UpdateActionOwner(change.Key)
+		if owner == "group" {
+			return []string{groupKey + region + "/" + id}
+		}
+		return []string{clusterKey + region + "/" + id}
 	}
 	return nil
 }
@@ -79,7 +86,7 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 
 func group(r store.Reader, key string, now time.Time) ([]step.Step, time.Duration) {
 	g, ok := resource.ReplicationGroups.Get(r, key)
-	if !ok || g.Spec.Pending.IsZero() || len(g.Spec.Members) == 0 {
+	if !ok || len(g.Spec.Members) == 0 {
 		return nil, 0
 	}
 	// The members have one window, but for those that were made with their own.
@@ -87,6 +94,9 @@ func group(r store.Reader, key string, now time.Time) ([]step.Step, time.Duratio
 	settled := g.Status.Available != nil && g.Status.ObservedGeneration >= g.Generation && !g.Spec.Deleting
 	if !ok || !settled {
 		return nil, 0
+	}
+	if g.Spec.Pending.IsZero() {
+		return open(first.Spec.MaintenanceWindow, now, update(r, first)...)
 	}
 	return open(first.Spec.MaintenanceWindow, now,
 		step.ApplyGroupPending{Key: key}, event(g.Region, resource.SourceReplicationGroup, g.ID))
@@ -97,11 +107,14 @@ func cluster(r store.Reader, key string, now time.Time) ([]step.Step, time.Durat
 	if ok && c.Spec.ReplicationGroupID != "" {
 		return group(r, c.Region+"/"+c.Spec.ReplicationGroupID, now) // its window may be another one now
 	}
-	if !ok || c.Spec.Pending.IsZero() {
+	if !ok {
 		return nil, 0
 	}
 	if c.Status.Available == nil || c.Status.ObservedGeneration < c.Generation || c.Spec.Deleting {
 		return nil, 0
+	}
+	if c.Spec.Pending.IsZero() {
+		return open(c.Spec.MaintenanceWindow, now, update(r, c)...)
 	}
 	return open(c.Spec.MaintenanceWindow, now,
 		step.ApplyClusterPending{Key: key}, event(c.Region, resource.SourceCacheCluster, c.ID))
@@ -110,7 +123,7 @@ func cluster(r store.Reader, key string, now time.Time) ([]step.Step, time.Durat
 // open gives the steps while the window is open, and otherwise the time until it is.
 func open(window string, now time.Time, steps ...step.Step) ([]step.Step, time.Duration) {
 	w, ok := resource.ParseWindow(window)
-	if !ok {
+	if !ok || len(steps) == 0 {
 		return nil, 0
 	}
 	if wait := w.Until(now); wait > 0 {
