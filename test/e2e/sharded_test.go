@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -446,17 +445,16 @@ func TestShardsAdvertised(t *testing.T) {
 	advertised := func(want int) {
 		t.Helper()
 		harness.Eventually(t, "the advertised addresses", func(ctx context.Context) error {
-			ranges, err := c.ClusterSlots(ctx).Result()
+			shards, err := c.ClusterShards(ctx).Result()
 			if err != nil {
 				return err
 			}
-			nodes := map[string]bool{}
-			for _, r := range ranges {
-				for _, n := range r.Nodes {
-					nodes[n.Addr] = true
-					host, port, _ := net.SplitHostPort(n.Addr)
-					if p, err := strconv.Atoi(port); err != nil || host != "localhost" || p < first || p >= first+count {
-						return fmt.Errorf("clients are sent to %s", n.Addr)
+			nodes := map[int64]bool{}
+			for _, sh := range shards {
+				for _, n := range sh.Nodes {
+					nodes[n.Port] = true
+					if n.Endpoint != "localhost" || n.Port < int64(first) || n.Port >= int64(first+count) {
+						return fmt.Errorf("clients are sent to %s:%d", n.Endpoint, n.Port)
 					}
 				}
 			}
