@@ -18,6 +18,10 @@ type Cluster struct {
 	Peers []ClusterNode
 	// Primary is the ID of the node to replicate from; empty for a primary.
 	Primary string
+	// Outside is the primary if it runs without cluster mode, for the time in which
+	// the nodes of a group move to it; it is none of the Peers. An engine follows
+	// such a primary from its start, or never.
+	Outside *ClusterNode
 }
 
 // SlotMove asks one primary of a cluster of shards to hand slots on to another, with

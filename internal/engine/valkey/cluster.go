@@ -225,6 +225,9 @@ func (s *session) bePatient(ctx context.Context, serves bool) error {
 	if serves {
 		timeout = servingTimeout
 	}
+	if s.place.want.Outside != nil {
+		timeout = followingTimeout
+	}
 	if s.place.timeout == timeout || serves && !s.place.settled {
 		return nil
 	}

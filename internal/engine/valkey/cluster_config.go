@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
@@ -20,6 +21,10 @@ const (
 	// not exceed.
 	joiningTimeout = "500"
 	servingTimeout = "15000"
+	// followingTimeout, a day, is that of a replica whose primary is outside of the
+	// cluster: such a primary never answers on the bus, and the replica would have to
+	// wait after it has taken over from one that it suspects.
+	followingTimeout = "86400000"
 )
 
 // clusterConfig is what a node of a cluster of shards has beyond others. The engine
@@ -38,7 +43,11 @@ func clusterConfig(c *config, n *runtime.Node, p engine.Place) {
 		c.set("cluster-announce-hostname", n.Cluster.Hostname)
 		c.set("cluster-preferred-endpoint-type", "hostname")
 	}
-	c.set("cluster-node-timeout", joiningTimeout)
+	timeout := joiningTimeout
+	if n.Cluster.Outside != nil {
+		timeout = followingTimeout
+	}
+	c.set("cluster-node-timeout", timeout)
 	// Who is primary, and where replicas belong, is for Larder to say.
 	c.set("cluster-replica-no-failover", "yes")
 	c.set("cluster-allow-replica-migration", "no")
@@ -46,7 +55,18 @@ func clusterConfig(c *config, n *runtime.Node, p engine.Place) {
 
 // firstNodes is what an engine knows of its cluster when it starts: its own name.
 // All else it is told, since what it knew before it ended may be out of date.
+//
+// A primary outside of the cluster cannot be told: no engine in cluster mode takes
+// REPLICAOF. But one that finds itself the replica of a node with an address follows
+// what is there, which need not know of any cluster, and takes over its slots like
+// those of any other primary.
 func firstNodes(c *runtime.Cluster) []byte {
-	return fmt.Appendf(nil, "%s :0@0 myself,master - 0 0 %d connected\nvars currentEpoch %d lastVoteEpoch 0\n",
-		c.Self.ID, c.Epoch, c.Epoch)
+	var b []byte
+	flags, primary := "master", "-"
+	if o := c.Outside; o != nil {
+		b = fmt.Appendf(b, "%s %s:%d@%d master - 0 0 0 connected 0-%d\n", o.ID, o.Address, o.Replication, o.Bus, core.SlotCount-1)
+		flags, primary = "slave", o.ID
+	}
+	return fmt.Appendf(b, "%s :0@0 myself,%s %s 0 0 %d connected\nvars currentEpoch %d lastVoteEpoch 0\n",
+		c.Self.ID, flags, primary, c.Epoch, c.Epoch)
 }

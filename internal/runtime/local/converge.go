@@ -72,8 +72,9 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 // how long to wait for it.
 func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
-	var wait time.Duration
+	wait, involved := n.across(ctx, want)
 	switch {
+	case involved:
 	case want.Cluster != nil && want.Primary == nil:
 		wait = n.awaitHeld(ctx, want)
 	case want.Cluster != nil && !follows:

@@ -89,9 +89,10 @@ type node struct {
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
-	logFrom  int64       // size of the log when the process was started
-	unwatch  func()      // ends the watch over the process; nil: there is none
-	lagging  atomic.Bool // as its primary says
+	logFrom  int64        // size of the log when the process was started
+	unwatch  func()       // ends the watch over the process; nil: there is none
+	lagging  atomic.Bool  // as its primary says
+	ending   atomic.Int64 // the process that its heir has ended, see across
 }
 
 // question asks for the engine's state at once.
@@ -266,6 +267,9 @@ func (n *node) step(ctx context.Context) (wait time.Duration, more bool) {
 		return n.remove(version)
 	case n.proc != nil && n.rec.Incarnation < want.Incarnation:
 		return n.stop(ctx), true
+	case n.proc != nil && n.ending.Load() == int64(n.proc.pid):
+		n.proc.kill()
+		return never, true
 	case n.proc != nil && n.session == nil:
 		return n.open(ctx, want), true
 	case n.proc != nil:

@@ -60,7 +60,8 @@ func (n *node) start(want *runtime.Node, version int64) time.Duration {
 // wait earlier wakes the node.
 func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
 	// In a cluster of shards they all start at once, and find each other.
-	if want.Primary == nil || want.Cluster != nil || n.rt.primaryReady(want.Network, *want.Primary) {
+	inside := want.Cluster != nil && want.Cluster.Outside == nil
+	if want.Primary == nil || inside || n.rt.primaryReady(want.Network, *want.Primary) {
 		n.waitFrom = time.Time{}
 		return 0
 	}
