@@ -17,7 +17,7 @@ const (
 	// onlyNode is the id of the one node of a Redis or Valkey cluster, onlyShard
 	// that of the one node group of a replication group without cluster mode.
 	onlyNode  = "0001"
-	onlyShard = "0001"
+	onlyShard = resource.OnlyShard
 
 	defaultSubnetGroup = "default"
 	clusterLandingPage = "https://console.aws.amazon.com/elasticache/home#client-download:"

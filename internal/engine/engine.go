@@ -154,6 +154,10 @@ type State struct {
 	Offset int64
 	// UsedMemory in bytes.
 	UsedMemory int64
+	// OtherDatabases: there are keys in databases other than 0.
+	OtherDatabases bool
+	// Diverged: it has refused commands of a primary outside of its cluster.
+	Diverged bool
 	// Clients are the connections of clients.
 	Clients int
 	// Replicas are those connected.

@@ -30,6 +30,11 @@ type ReplicationGroupSpec struct {
 	// Shards is how a group in cluster mode divides its members and the slots; it
 	// is empty for a group without cluster mode, which is one shard as a whole.
 	Shards []Shard
+	// Compatible: a group in cluster mode, of one shard, has the endpoints of one
+	// without it as well.
+	Compatible bool
+	// ModeChange is nil but while the group moves to another cluster mode.
+	ModeChange *ModeChange
 	// Resharding is nil but while slots move from shard to shard.
 	Resharding        *Resharding
 	AutomaticFailover bool
@@ -43,7 +48,7 @@ type ReplicationGroupSpec struct {
 	// PrimaryEndpoint follows the writer, ReaderEndpoint spreads over replicas.
 	PrimaryEndpoint, ReaderEndpoint Endpoint
 	// ConfigurationEndpoint leads to any node of a group in cluster mode, which has
-	// neither of the other two.
+	// neither of the other two unless it is Compatible.
 	ConfigurationEndpoint Endpoint
 	// Handover asks for another primary; nil once there is one, or the attempt
 	// was given up.
@@ -64,7 +69,7 @@ type ReplicationGroupStatus struct {
 	ObservedGeneration int64
 	Available          *time.Time
 	// Primary is the cache cluster id of the member that is, or shall become,
-	// the one that takes writes. The primary endpoint leads there as soon as
+	// the one that takes writes; empty in cluster mode unless Compatible. The primary endpoint leads there as soon as
 	// the node itself reports that role.
 	Primary string
 	// FailoverFrom is the member that Primary takes over from, until Primary
@@ -91,9 +96,6 @@ type Handover struct {
 	// Test marks a call of TestFailover: the old primary is told of as recovered.
 	Test bool
 }
-
-// ClusterMode reports whether the group is in cluster mode.
-func (s *ReplicationGroupSpec) ClusterMode() bool { return len(s.Shards) > 0 }
 
 // Endpoints are the endpoints of the group as a whole; those it has not are zero.
 func (s *ReplicationGroupSpec) Endpoints() []Endpoint {

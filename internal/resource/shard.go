@@ -89,12 +89,16 @@ func (s *ReplicationGroupSpec) ShardOf(member string) *Shard {
 	return &s.Shards[i]
 }
 
-// Shard is the status of the shard with an id; the zero one if there is none yet.
+// Shard is the status of the shard with an id. Before there is one of any, it is that of
+// the group, which was without cluster mode until now or is new.
 func (s *ReplicationGroupStatus) Shard(id string) ShardStatus {
 	for _, sh := range s.Shards {
 		if sh.ID == id {
 			return sh
 		}
+	}
+	if len(s.Shards) == 0 {
+		return ShardStatus{ID: id, Primary: s.Primary, FailoverFrom: s.FailoverFrom, HandoverSince: s.HandoverSince}
 	}
 	return ShardStatus{ID: id}
 }

@@ -275,6 +275,11 @@ type Replication struct {
 	// UsedMemory in bytes.
 	UsedMemory int64
 	Clients    int
+	// OtherDatabases: there are keys in databases other than 0.
+	OtherDatabases bool
+	// Diverged: a replica in cluster mode could not do everything that a primary without
+	// it did, so that the two may differ.
+	Diverged bool
 }
 
 // ErrStale refuses a document that is not newer than the last one.

@@ -86,7 +86,8 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 	})
 	var offsets, memory map[string]int64
 	if len(ask) > 0 {
-		offsets, memory = step.Ask(ctx, c.Prober, c.Log, ask)
+		answers := step.Ask(ctx, c.Prober, c.Log, ask)
+		offsets, memory = answers.Offsets(), answers.Memory()
 	}
 	return step.Pass(ctx, c.Store, c.Log, now, c.NewUID(), func(r store.Reader) ([]step.Step, time.Duration) {
 		w, ok := c.observe(r, key, now)

@@ -30,7 +30,7 @@ func (c *composer) cluster(n *resource.Node) *runtime.Cluster {
 	if e := n.Spec.Endpoint; e.Advertised.Address != e.Bound.Address {
 		out.Hostname = e.Advertised.Address
 	}
-	for _, sh := range g.Spec.Shards {
+	for _, sh := range g.Spec.AllShards() {
 		for _, id := range sh.Members {
 			member := c.clusters[g.Region+"/"+id]
 			if member == nil || len(member.Spec.Nodes) == 0 {
@@ -38,14 +38,20 @@ func (c *composer) cluster(n *resource.Node) *runtime.Cluster {
 			}
 			for key, node := range c.clusterNodes(member) {
 				node.SameShard = shard != nil && sh.ID == shard.ID
-				switch key {
-				case n.Key():
+				if key == n.Key() {
 					out.Self = node
 					continue
-				case n.Spec.ReplicaOf:
+				}
+				if key == n.Spec.ReplicaOf {
 					out.Primary = node.ID
 				}
-				out.Peers = append(out.Peers, node)
+				if other := c.nodes[key]; other == nil || other.Spec.Cluster != nil {
+					out.Peers = append(out.Peers, node)
+				} else if key == n.Spec.ReplicaOf {
+					at := c.replication(other)
+					node.Address, node.Replication = at.Address, at.Port
+					out.Outside = &node
+				}
 			}
 		}
 	}
@@ -93,7 +99,7 @@ func (c *composer) shards(g *resource.ReplicationGroup) {
 			continue
 		}
 		n := c.nodes[g.Region+"/"+id+"/"+cluster.Spec.Nodes[0].ID]
-		if n == nil || n.Spec.Deleted {
+		if n == nil || n.Spec.Deleted || !c.inCluster(n) {
 			continue
 		}
 		n = c.served(n)
@@ -112,4 +118,11 @@ func (c *composer) shards(g *resource.ReplicationGroup) {
 		settled = alive
 	}
 	c.endpoint("cluster "+g.Region+"/"+g.ID, g.Spec.ConfigurationEndpoint, some, settled...)
+}
+
+// inCluster reports whether a node and the primary that it follows, if any, are in
+// cluster mode: clients are told of no other.
+func (c *composer) inCluster(n *resource.Node) bool {
+	primary := c.nodes[n.Spec.ReplicaOf]
+	return n.Spec.Cluster != nil && (primary == nil || primary.Spec.Cluster != nil)
 }

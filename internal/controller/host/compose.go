@@ -192,6 +192,8 @@ func (c *composer) login(n *resource.Node) core.Secret {
 func (c *composer) group(g *resource.ReplicationGroup) {
 	if g.Spec.ClusterMode() {
 		c.shards(g)
+	}
+	if g.Spec.Mode() == resource.ModeEnabled {
 		return
 	}
 	var some, primary *resource.Node
@@ -209,7 +211,8 @@ func (c *composer) group(g *resource.ReplicationGroup) {
 		switch {
 		case id == g.Status.Primary && takesWrites(n):
 			primary = n
-		case followsPrimary(n) && !n.Status.Lagging:
+		case followsPrimary(n) && !n.Status.Lagging && n.Spec.Cluster == nil:
+			// In cluster mode a replica sends everybody away who does not ask to read.
 			replicas = append(replicas, n.Key())
 		}
 		some = n

@@ -88,16 +88,18 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 			ask = Plan(w).Ask
 		}
 	})
+	var answers step.Answers
 	var offsets, memory map[string]int64
 	if len(ask) > 0 {
-		offsets, memory = step.Ask(ctx, c.Prober, c.Log, ask)
+		answers = step.Ask(ctx, c.Prober, c.Log, ask)
+		offsets, memory = answers.Offsets(), answers.Memory()
 	}
 	return step.Pass(ctx, c.Store, c.Log, now, c.NewUID(), func(r store.Reader) ([]step.Step, time.Duration) {
 		w, ok := c.observe(r, key, leaving, now)
 		if !ok {
 			return nil, 0
 		}
-		w.Offsets, w.Memory, w.Asked = offsets, memory, ask
+		w.Offsets, w.Memory, w.Asked, w.Answers = offsets, memory, ask, answers
 		d := Plan(w)
 		if len(d.Ask) > 0 {
 			d.Wait = nodespec.Sooner(d.Wait, step.AskAgain)

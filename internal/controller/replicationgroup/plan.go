@@ -24,8 +24,9 @@ type World struct {
 	Offsets map[string]int64
 	// Memory is what those use, in bytes; nil: nobody was asked.
 	Memory map[string]int64
-	// Asked are the keys of those that were.
-	Asked []string
+	// Asked are the keys of those that were, Answers all that they said.
+	Asked   []string
+	Answers step.Answers
 	// shard is the one that this is the world of; nil for a group without cluster
 	// mode.
 	shard *resource.Shard
@@ -60,6 +61,9 @@ func Plan(w World) Decision {
 	t.succeeding = slices.ContainsFunc(w.Members, func(c *cluster) bool { return len(c.Successors) > 0 })
 	for _, s := range w.shards() {
 		t.decide(s)
+	}
+	if t.abandoned {
+		return Decision{Steps: w.abandonMode()}
 	}
 	if ask := w.shrinking(); w.Memory == nil && len(ask) > 0 {
 		return Decision{Ask: append(t.Ask, ask...)}
@@ -97,7 +101,8 @@ func (w World) members() []*member {
 			continue
 		}
 		slot := c.Record.Spec.Nodes[0]
-		members = append(members, &member{cluster: c, slot: slot, node: c.Nodes[slot.ID]})
+		n := c.Nodes[slot.ID]
+		members = append(members, &member{cluster: c, slot: slot, node: n, otherMode: w.otherMode(n)})
 	}
 	if len(members) == 1 {
 		m := members[0]
@@ -173,9 +178,12 @@ func (p *pass) member(m *member) {
 	default:
 		steps, again := m.Succeed(m.slot, m.succession, &want, p.nextEpoch(m), p.Now)
 		restart, wait := nodespec.Restart(m.node, want, p.Now)
-		restart = (restart || m == p.renew) && !m.succession.Survives
+		restart = (restart || m == p.renew || p.cannotFollow(m)) && !m.succession.Survives
 		wait = nodespec.Sooner(wait, again)
 		o.Outdated = m.outdated() && !restart
+		if !restart && m.otherMode {
+			want.Cluster = m.node.Spec.Cluster
+		}
 		p.Wait = nodespec.Sooner(p.Wait, wait)
 		if m == p.source {
 			p.held = p.orphaned && !restart && wait > 0

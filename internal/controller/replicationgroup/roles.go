@@ -38,6 +38,8 @@ type roles struct {
 	ask []string
 	// undecided: nodes that may hold the data did not answer, or are starting.
 	undecided bool
+	// abandoned: the group cannot move to the cluster mode that is wanted.
+	abandoned bool
 	// orphaned: no member holds the data any more.
 	orphaned bool
 }
@@ -172,6 +174,8 @@ type member struct {
 	// succession is what is done about it and its successor, where it is the only one
 	// with the data.
 	succession step.Succession
+	// otherMode: its process is in cluster mode and shall not be, or the reverse.
+	otherMode bool
 }
 
 func (m *member) id() string  { return m.Record.ID }

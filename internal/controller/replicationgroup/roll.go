@@ -78,10 +78,10 @@ func leads(m *member) bool {
 	return m.node != nil && nodespec.CaughtUp(m.node) && m.node.Spec.ReplicaOf == "" && m.node.Status.Role == rolePrimary
 }
 
-// outdated reports whether a member needs another process for the version that
-// is wanted.
+// outdated reports whether a member needs another process for the version or the
+// cluster mode that is wanted.
 func (m *member) outdated() bool {
-	return m.node != nil && !m.node.Spec.Deleted && m.Outdated(m.slot)
+	return m.node != nil && !m.node.Spec.Deleted && (m.otherMode || m.Outdated(m.slot))
 }
 
 // sourceIsLast reports whether the source alone is outdated.

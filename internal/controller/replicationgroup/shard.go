@@ -17,7 +17,11 @@ func (w World) shards() []World {
 	var uids []string
 	epochs := map[string]int{}
 	for i, c := range w.Members {
-		uids = append(append(uids, c.Record.UID), c.Turns()...)
+		uid := c.Record.UID
+		if n := c.Nodes[firstNode]; n != nil && n.Spec.Cluster == nil {
+			uid += " outside"
+		}
+		uids = append(append(uids, uid), c.Turns()...)
 		epochs[c.Record.ID] = i + 1
 	}
 	nodes := fingerprint(uids)
@@ -29,7 +33,7 @@ func (w World) shards() []World {
 		g.Spec.Members, g.Spec.Handover = sh.Members, sh.Handover
 		g.Spec.AutomaticFailover = g.Spec.AutomaticFailover && len(sh.Members) > 1
 		g.Status.Primary, g.Status.FailoverFrom, g.Status.HandoverSince = status.Primary, status.FailoverFrom, status.HandoverSince
-		part := World{Group: &g, Certified: w.Certified, Now: w.Now, shard: sh, nodes: nodes, epochs: epochs}
+		part := World{Group: &g, Certified: w.Certified, Now: w.Now, shard: sh, nodes: nodes, epochs: epochs, Answers: w.Answers}
 		for _, c := range w.Members {
 			if slices.Contains(sh.Members, c.Record.ID) {
 				part.Members = append(part.Members, c)

@@ -2,6 +2,7 @@ package replicationgroup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/controller/nodespec"
@@ -17,6 +18,8 @@ type total struct {
 	parts   []*pass
 	// ready and caughtUp: see pass.
 	ready, caughtUp bool
+	// abandoned: see roles.
+	abandoned bool
 	// failure is the first one of a member.
 	failure string
 }
@@ -36,7 +39,8 @@ func (t *total) decide(w World) {
 		return
 	}
 	w.succeeding = t.succeeding
-	r := w.roll(members, w.decide(members))
+	r := w.changeMode(members, w.roll(members, w.decide(members)))
+	t.abandoned = t.abandoned || r.abandoned
 	for _, m := range members {
 		t.succeeding = t.succeeding || m.succession.Begun()
 	}
@@ -88,6 +92,9 @@ func (t *total) status() {
 			s.Available = &t.Now
 			messages = append(messages, "Replication group "+g.ID+" created")
 		}
+		if g.Spec.ModeChange != nil {
+			t.Steps = append(t.Steps, t.finishMode()...)
+		}
 		if s.AutomaticFailover != g.Spec.AutomaticFailover {
 			s.AutomaticFailover = g.Spec.AutomaticFailover
 			messages = append(messages, fmt.Sprintf("Automatic failover has been turned %s for replication group %s", onOff(s.AutomaticFailover), g.ID))
@@ -111,10 +118,10 @@ func (t *total) roles() resource.ReplicationGroupStatus {
 	s := t.Group.Status
 	if !t.Group.Spec.ClusterMode() {
 		p := t.parts[0]
-		s.Primary, s.FailoverFrom, s.HandoverSince = p.primary.id(), p.failoverFrom, p.holdSince
+		s.Primary, s.FailoverFrom, s.HandoverSince, s.Shards = p.primary.id(), p.failoverFrom, p.holdSince, nil
 		return s
 	}
-	s.Shards = nil
+	s.Primary, s.FailoverFrom, s.HandoverSince, s.Shards = "", "", nil, nil
 	for _, sh := range t.Group.Spec.Shards {
 		status := t.Group.Status.Shard(sh.ID)
 		for _, p := range t.parts {
@@ -123,6 +130,9 @@ func (t *total) roles() resource.ReplicationGroupStatus {
 			}
 		}
 		s.Shards = append(s.Shards, status)
+	}
+	if t.Group.Spec.Compatible {
+		s.Primary = s.Shards[0].Primary // who is without cluster mode goes there
 	}
 	return s
 }
@@ -158,7 +168,8 @@ func diffStatus(a, b resource.ReplicationGroupStatus) []string {
 		roles("shard "+sh.ID+" ", a.Shard(sh.ID), sh)
 	}
 	for _, sh := range a.Shards {
-		add(b.Shard(sh.ID).Primary == "" && sh.Primary != "", "shard %s gone", sh.ID)
+		gone := !slices.ContainsFunc(b.Shards, func(o resource.ShardStatus) bool { return o.ID == sh.ID })
+		add(gone && sh.Primary != "", "shard %s gone", sh.ID)
 	}
 	add(a.AutomaticFailover != b.AutomaticFailover, "automatic failover %s", onOff(b.AutomaticFailover))
 	add(a.Failure != b.Failure, "failure %q", b.Failure)

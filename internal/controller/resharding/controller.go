@@ -67,7 +67,7 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 		}
 	})
 	if len(a.Ask) > 0 {
-		_, w.Memory = step.Ask(ctx, c.Mover, c.Log, a.Ask)
+		w.Memory = step.Ask(ctx, c.Mover, c.Log, a.Ask).Memory()
 		a = Plan(w)
 	}
 	switch {

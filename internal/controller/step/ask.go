@@ -22,16 +22,37 @@ const AskAgain = 20 * time.Millisecond
 // fraction of a millisecond, or is in trouble itself.
 const askTimeout = 200 * time.Millisecond
 
-// Ask asks nodes for their replication offsets and for the memory that they use,
-// all at once. Those that do not answer are left out.
-func Ask(ctx context.Context, p Prober, log *slog.Logger, nodes []string) (offsets, memory map[string]int64) {
+// Answers are what nodes said of themselves, by their keys. Those that did not answer
+// are left out.
+type Answers map[string]runtime.Replication
+
+// Offsets are the replication offsets.
+func (a Answers) Offsets() map[string]int64 {
+	return a.numbers(func(r runtime.Replication) int64 { return r.Offset })
+}
+
+// Memory is what they use, in bytes.
+func (a Answers) Memory() map[string]int64 {
+	return a.numbers(func(r runtime.Replication) int64 { return r.UsedMemory })
+}
+
+func (a Answers) numbers(of func(runtime.Replication) int64) map[string]int64 {
+	out := make(map[string]int64, len(a))
+	for node, r := range a {
+		out[node] = of(r)
+	}
+	return out
+}
+
+// Ask asks nodes how they are, all at once.
+func Ask(ctx context.Context, p Prober, log *slog.Logger, nodes []string) Answers {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var (
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	offsets, memory = map[string]int64{}, map[string]int64{}
+	answers := Answers{}
 	for _, node := range nodes {
 		wg.Go(func() {
 			r, err := p.Replication(ctx, node)
@@ -41,9 +62,9 @@ func Ask(ctx context.Context, p Prober, log *slog.Logger, nodes []string) (offse
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			offsets[node], memory[node] = r.Offset, r.UsedMemory
+			answers[node] = r
 		})
 	}
 	wg.Wait()
-	return offsets, memory
+	return answers
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/larder-cache/larder/internal/engine"
 )
 
-// parseState takes from INFO what is of interest in its sections clients, memory
-// and replication. What is missing or odd counts as zero. It runs for every engine
+// parseState takes from INFO what is of interest in its sections clients, memory,
+// replication, keyspace and stats. What is missing or odd counts as zero. It runs for every engine
 // every second, so it makes nothing of the rest.
 func parseState(info string) engine.State {
 	var (
@@ -47,7 +47,11 @@ func parseState(info string) engine.State {
 			s.MaxClients = max(int(number(value))-reservedClients, 0)
 		case "used_memory":
 			s.UsedMemory = number(value)
+		case "unexpected_error_replies":
+			s.Diverged = number(value) > 0
+		case "db0":
 		default:
+			s.OtherDatabases = s.OtherDatabases || isDatabase(name)
 			if r, ok := parseReplica(name, value); ok {
 				replicas = append(replicas, r)
 			}
@@ -96,6 +100,13 @@ func parseReplica(name, value string) (r replicaLine, ok bool) {
 	silence, _, _ := strings.Cut(rest, ",") // later versions tell more
 	r = replicaLine{core.Endpoint{Address: strings.Clone(ip), Port: int(number(port))}, number(offset), number(silence)}
 	return r, state == "online"
+}
+
+// isDatabase reports whether a line of INFO is about a database that has keys.
+func isDatabase(name string) bool {
+	digits, ok := strings.CutPrefix(name, "db")
+	_, err := strconv.Atoi(digits)
+	return ok && err == nil
 }
 
 func number(value string) int64 {

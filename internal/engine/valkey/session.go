@@ -204,8 +204,11 @@ func (s *session) Observe(ctx context.Context) (engine.State, error) {
 }
 
 func (s *session) observe(ctx context.Context) (engine.State, error) {
-	cmds := [][]string{{"INFO", "clients", "memory", "replication"}}
+	cmds := [][]string{{"INFO", "clients", "memory", "replication", "keyspace"}}
 	if s.place.want != nil {
+		if s.place.want.Outside != nil {
+			cmds[0] = append(cmds[0], "stats")
+		}
 		cmds = append(cmds, []string{"CLUSTER", "INFO"})
 	}
 	replies, err := s.conn.pipeline(ctx, cmds...)

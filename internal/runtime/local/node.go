@@ -181,6 +181,7 @@ func (n *node) ask(ctx context.Context) (runtime.Replication, error) {
 	s, err := n.observe(ctx)
 	return runtime.Replication{
 		Role: s.Role, LinkUp: s.LinkUp, Offset: s.Offset, UsedMemory: s.UsedMemory, Clients: s.Clients,
+		OtherDatabases: s.OtherDatabases, Diverged: s.Diverged,
 	}, err
 }
 
