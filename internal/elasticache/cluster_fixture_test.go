@@ -156,10 +156,12 @@ func (f *clusterFixture) settle() {
 			}
 			if g.Status.Available == nil {
 				g.Status.Available = &now
-				g.Status.Primary = g.Spec.Members[0]
+				if g.Spec.Mode() != resource.ModeEnabled {
+					g.Status.Primary = g.Spec.Members[0]
+				}
 			}
 			g.Status.ObservedGeneration = g.Generation
-			g.Spec.Auth.Change = ""
+			g.Spec.Auth.Change, g.Spec.ModeChange = "", nil
 			resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), g)
 		}
 		return nil

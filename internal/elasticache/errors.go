@@ -277,6 +277,44 @@ func errClusterModeReboot(id, group string) *core.Error {
 	return errClusterState("Replication group %s has cluster mode enabled: cache cluster %s cannot be rebooted.", group, id)
 }
 
+func errModeAlone() *core.Error {
+	return errInvalidCombination("Cluster mode updates are not supported while attempting to update additional properties.")
+}
+
+func errModePending() *core.Error {
+	return errInvalidCombination("Cluster mode updates are not supported while other changes wait for the maintenance window.")
+}
+
+func errModeStep(from, to string) *core.Error {
+	return errInvalidCombination("Cluster mode cannot be changed from %s to %s: it changes from disabled to compatible and back, "+
+		"and from compatible to enabled.", from, to)
+}
+
+func errModeVersion(engine, version string) *core.Error {
+	return errInvalidCombination("Cluster mode cannot be compatible with %s %s: it needs redis %s or valkey %s, or later.",
+		engine, version, modeVersions["redis"], modeVersions["valkey"])
+}
+
+func errModeFailover() *core.Error {
+	return errInvalidCombination("Cluster mode can be compatible only with automatic failover and at least one replica.")
+}
+
+func errModeShards() *core.Error {
+	return errInvalidCombination("Cluster mode can be compatible only with one node group, %s.", onlyShard)
+}
+
+func errModeParameters(group, mode string) *core.Error {
+	return errInvalidCombination("The parameter group %s is not for cluster mode %s: name one whose parameter cluster-enabled fits with CacheParameterGroupName.", group, mode)
+}
+
+func errModePublished(group string) *core.Error {
+	return errInvalidCombination("Replication group %s is published, and its endpoints for that go with cluster mode enabled: unpublish it first.", group)
+}
+
+func errModeCompatible(what string) *core.Error {
+	return errInvalidCombination("%s cannot be changed while the cluster mode is compatible: change it to enabled or disabled first.", what)
+}
+
 func errOneShardZones() *core.Error {
 	return errInvalidCombination("PreferredCacheClusterAZs can only be specified for one node group.")
 }

@@ -94,19 +94,20 @@ func groupTLS(g *resource.ReplicationGroup) (mode resource.TLSMode, pending bool
 func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.ReplicationGroup {
 	members := groupMembers(r, g)
 	tls, pendingTLS := groupTLS(g)
+	mode, pendingMode := shownMode(g)
 	out := &wire.ReplicationGroup{
 		ReplicationGroupId:         &g.ID,
 		ARN:                        s.arn(g.Region, arnReplicationGroup, g.ID),
 		Description:                &g.Spec.Description,
 		GlobalReplicationGroupInfo: &wire.GlobalReplicationGroupInfo{},
 		Status:                     core.Ptr(groupStatus(g)),
-		PendingModifiedValues:      &wire.ReplicationGroupPendingModifiedValues{AuthTokenStatus: nonEmpty(g.Spec.Auth.Change)},
+		PendingModifiedValues:      &wire.ReplicationGroupPendingModifiedValues{AuthTokenStatus: nonEmpty(g.Spec.Auth.Change), ClusterMode: nonEmpty(pendingMode)},
 		MemberClusters:             slices.Clone(g.Spec.Members),
 		AutomaticFailover:          core.Ptr(groupFailover(g)),
 		MultiAZ:                    core.Ptr(onOff(g.Spec.MultiAZ)),
 		SnapshotRetentionLimit:     core.Ptr(0),
-		ClusterEnabled:             core.Ptr(g.Spec.ClusterMode()),
-		ClusterMode:                core.Ptr(onOff(g.Spec.ClusterMode())),
+		ClusterEnabled:             core.Ptr(mode != resource.ModeDisabled),
+		ClusterMode:                &mode,
 		AuthTokenEnabled:           core.Ptr(g.Spec.Auth.Enabled()),
 		AuthTokenLastModifiedDate:  g.Spec.Auth.Modified,
 		TransitEncryptionEnabled:   core.Ptr(tls != resource.TLSOff),
@@ -142,17 +143,25 @@ func (s *Service) wireGroup(r store.Reader, g *resource.ReplicationGroup) *wire.
 	}
 	if g.Status.Available != nil {
 		told := s.told(r, tls)
-		out.ConfigurationEndpoint = told(g.Spec.ConfigurationEndpoint)
+		if mode != resource.ModeDisabled {
+			out.ConfigurationEndpoint = told(g.Spec.ConfigurationEndpoint)
+		}
 		out.NodeGroups = wireNodeGroups(g, members, told)
 	}
 	return out
 }
 
 // wireNodeGroups are the shards of a group. Those of one in cluster mode have slots
-// instead of endpoints, and which member is the primary is the engines' to tell.
+// instead of endpoints, and which member is the primary is the engines' to tell; the one
+// of a compatible group has both.
 func wireNodeGroups(g *resource.ReplicationGroup, members []*resource.CacheCluster, told told) []*wire.NodeGroup {
-	if !g.Spec.ClusterMode() {
+	switch mode, _ := shownMode(g); mode {
+	case resource.ModeDisabled:
 		return []*wire.NodeGroup{wireNodeGroup(g, members, told)}
+	case resource.ModeCompatible:
+		n := wireNodeGroup(g, members, told)
+		n.Slots = nonEmpty(g.Spec.AllShards()[0].Slots.String())
+		return []*wire.NodeGroup{n}
 	}
 	var out []*wire.NodeGroup
 	for i := range g.Spec.Shards {
@@ -174,7 +183,7 @@ func wireNodeGroups(g *resource.ReplicationGroup, members []*resource.CacheClust
 	return out
 }
 
-// wireNodeGroup is the one shard of a group without cluster mode.
+// wireNodeGroup is the one shard of a group for clients that know nothing of cluster mode.
 func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluster, told told) *wire.NodeGroup {
 	out := &wire.NodeGroup{
 		NodeGroupId:      core.Ptr(onlyShard),
@@ -186,7 +195,7 @@ func wireNodeGroup(g *resource.ReplicationGroup, members []*resource.CacheCluste
 	for _, c := range members {
 		slot := &c.Spec.Nodes[0]
 		role := roleReplica
-		if c.ID == groupPrimary(g) {
+		if c.ID == primaryFor(g, c.ID) {
 			role = rolePrimary
 		}
 		m := &wire.NodeGroupMember{

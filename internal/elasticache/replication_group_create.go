@@ -47,7 +47,6 @@ func (s *Service) CreateReplicationGroup(ctx context.Context, in *wire.CreateRep
 func unservedOfCreateGroup(in *wire.CreateReplicationGroupMessage) []refusal {
 	return []refusal{
 		{"GlobalReplicationGroupId", set(in.GlobalReplicationGroupId)},
-		{"ClusterMode", set(in.ClusterMode) && not(in.ClusterMode, enabled) && not(in.ClusterMode, disabled)},
 		{"SnapshotArns", len(in.SnapshotArns) > 0},
 		{"SnapshotName", set(in.SnapshotName)},
 		{"ServerlessCacheSnapshotName", set(in.ServerlessCacheSnapshotName)},
@@ -138,7 +137,7 @@ func (s *Service) memberSpec(d *groupDraft, in *wire.CreateReplicationGroupMessa
 		securityGroups: in.SecurityGroupIds, cacheGroups: in.CacheSecurityGroupNames,
 		maintenanceWindow: in.PreferredMaintenanceWindow, snapshotWindow: in.SnapshotWindow, autoMinor: in.AutoMinorVersionUpgrade,
 	})
-	if !set(in.CacheParameterGroupName) && (d.clusterMode == enabled || len(d.shape.shards) > 1 || d.shape.slots) {
+	if !set(in.CacheParameterGroupName) && (d.clusterMode == resource.ModeEnabled || d.clusterMode == resource.ModeCompatible || len(d.shape.shards) > 1 || d.shape.slots) {
 		spec.ParameterGroup += ".cluster.on"
 	}
 	spec.ReplicationGroupID = g.ID
@@ -182,8 +181,12 @@ func (s *Service) secure(d *groupDraft, in *wire.CreateReplicationGroupMessage) 
 func (d *groupDraft) checkMode(clusterMode bool) error {
 	spec, nodes := &d.group.Spec, d.shape.nodes()
 	switch {
-	case d.clusterMode != "" && d.clusterMode != onOff(clusterMode):
+	case d.clusterMode != "" && (d.clusterMode != resource.ModeDisabled) != clusterMode:
 		return errClusterModeMismatch(d.clusterMode, d.member.ParameterGroup)
+	case d.clusterMode == resource.ModeCompatible && (len(d.shape.shards) > 1 || d.shape.shards[0].id != onlyShard):
+		return errModeShards()
+	case d.clusterMode == resource.ModeCompatible:
+		return checkCompatible(&d.member, spec.AutomaticFailover, nodes)
 	case clusterMode && !spec.AutomaticFailover:
 		return errClusterModeFailover()
 	case clusterMode:
@@ -230,6 +233,7 @@ func (s *Service) placeGroup(tx *store.Tx, d *groupDraft, groups []string) (*res
 			g.Spec.Shards = append(g.Spec.Shards, shard)
 		}
 	}
+	g.Spec.Compatible = d.clusterMode == resource.ModeCompatible
 	if g.Spec.MultiAZ && !spansZones(&g.Spec, members) {
 		return nil, errMultiAZZones()
 	}
@@ -252,7 +256,7 @@ func (p site) placeShard(tx *store.Tx, d *groupDraft, g *resource.ReplicationGro
 	var placed []*resource.CacheCluster
 	for n := range shape.nodes {
 		id := memberID(g.ID, n+1)
-		if p.clusterMode {
+		if p.clusterMode && d.clusterMode != resource.ModeCompatible {
 			id = memberID(g.ID+"-"+shape.id, n+1)
 		}
 		c := &resource.CacheCluster{
@@ -278,7 +282,7 @@ func (p site) addMember(c *resource.CacheCluster, group, zone string) error {
 }
 
 // addGroupEndpoints gives a group the endpoints that lead to its primary and to
-// its replicas, or with cluster mode the one that leads to any node.
+// its replicas, or with cluster mode the one that leads to any node, or all of them.
 func (p site) addGroupEndpoints(g *resource.ReplicationGroup, members []*resource.CacheCluster) error {
 	id := g.Region + "/" + g.ID
 	first, last := members[0].Spec, members[len(members)-1].Spec
@@ -286,6 +290,8 @@ func (p site) addGroupEndpoints(g *resource.ReplicationGroup, members []*resourc
 	var err error
 	if p.clusterMode {
 		g.Spec.ConfigurationEndpoint, _, err = p.endpoint("cluster "+id, primary, first.Port, p.names.shards(g.ID))
+	}
+	if err != nil || g.Spec.Mode() == resource.ModeEnabled {
 		return err
 	}
 	g.Spec.PrimaryEndpoint, _, err = p.endpoint("primary "+id, primary, first.Port, p.names.primary(g.ID))

@@ -106,8 +106,11 @@ type groupEdit struct {
 
 // apply makes all changes of the request, or none with an error.
 func (e *groupEdit) apply() error {
+	if e.wantsMode() {
+		return e.mode()
+	}
 	steps := []func() error{
-		e.same, e.description, e.failover, e.promotion, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken, e.pend,
+		e.description, e.failover, e.promotion, e.settings, e.parameters, e.securityGroups, e.transitEncryption, e.authToken, e.pend,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -140,14 +143,6 @@ func beginGroupChange(g *resource.ReplicationGroup) {
 	g.Spec.Change = changeModifying
 }
 
-// same refuses changes of what cannot be changed yet.
-func (e *groupEdit) same() error {
-	if not(e.in.ClusterMode, onOff(e.g.Spec.ClusterMode())) {
-		return errNotServed("ClusterMode")
-	}
-	return nil
-}
-
 // pend changes what may wait for the maintenance window. It comes last: what is
 // applied at once is applied to what the other steps have made of the group.
 func (e *groupEdit) pend() error {
@@ -161,7 +156,11 @@ func (e *groupEdit) pend() error {
 	if err := e.service.pendEngine(e.tx, e.members[0], &e.g.Spec.Pending, e.engine()); err != nil {
 		return err
 	}
-	e.changed = e.changed || !reflect.DeepEqual(before, e.g.Spec.Pending)
+	pends := !reflect.DeepEqual(before, e.g.Spec.Pending)
+	if pends && e.g.Spec.Compatible {
+		return errModeCompatible("The node type and the engine")
+	}
+	e.changed = e.changed || pends
 	if core.Val(e.in.ApplyImmediately) && !e.g.Spec.Pending.IsZero() {
 		e.changed = true
 		e.g.ApplyPending(e.members)

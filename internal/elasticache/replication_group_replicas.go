@@ -124,6 +124,9 @@ func (s *Service) changeReplicas(ctx context.Context, groupID *string, edit func
 		if groupStatus(g) != statusAvailable {
 			return errReplicationGroupState("Replication group must be in available state to modify.")
 		}
+		if g.Spec.Compatible {
+			return errModeCompatible("The number of replicas")
+		}
 		if err := edit(&replicaEdit{service: s, tx: tx, g: g, members: members}); err != nil {
 			return err
 		}

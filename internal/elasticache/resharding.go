@@ -40,6 +40,8 @@ func (s *Service) ModifyReplicationGroupShardConfiguration(ctx context.Context, 
 			return errClusterModeOnly()
 		case groupStatus(g) != statusAvailable:
 			return errReplicationGroupState("Replication group must be in available state to modify.")
+		case g.Spec.Compatible:
+			return errModeCompatible("The number of node groups")
 		}
 		e := &reshardEdit{replicaEdit: &replicaEdit{service: s, tx: tx, g: g, members: members}, in: in, now: now, uids: uids}
 		if err := e.apply(); err != nil {

@@ -166,7 +166,10 @@ func TestCreateShardedGroupRefusals(t *testing.T) {
 		{"no failover", func(in *request) { in.AutomaticFailoverEnabled = core.Ptr(false) }, combination,
 			"Redis with cluster mode enabled cannot be created with auto failover turned off."},
 		{"mode disabled", func(in *request) { in.ClusterMode = core.Ptr("disabled") }, combination, "The parameter ClusterMode is disabled, but..."},
-		{"mode compatible", func(in *request) { in.ClusterMode = core.Ptr("compatible") }, combination, "The parameter ClusterMode is not served..."},
+		{"compatible with several shards", func(in *request) { in.ClusterMode = core.Ptr("compatible") }, combination, "Cluster mode can be compatible only with one node group, 0001."},
+		{"compatible without a replica", func(in *request) {
+			in.NumNodeGroups, in.ReplicasPerNodeGroup, in.ClusterMode = core.Ptr(1), core.Ptr(0), core.Ptr("compatible")
+		}, combination, "Cluster mode can be compatible only with automatic failover and at least one replica."},
 		{"a parameter group without cluster mode", func(in *request) { in.CacheParameterGroupName = core.Ptr("default.redis7") }, combination,
 			"More than one node group, or slots, need cluster mode..."},
 		{"mode enabled, parameter group not", func(in *request) {
