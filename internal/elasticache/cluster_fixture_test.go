@@ -162,6 +162,12 @@ func (f *clusterFixture) settle() {
 			}
 			g.Status.ObservedGeneration = g.Generation
 			g.Spec.Auth.Change, g.Spec.ModeChange = "", nil
+			switch g.Spec.Mode() {
+			case resource.ModeDisabled:
+				g.Spec.ConfigurationEndpoint = resource.Endpoint{}
+			case resource.ModeEnabled:
+				g.Spec.PrimaryEndpoint, g.Spec.ReaderEndpoint = resource.Endpoint{}, resource.Endpoint{}
+			}
 			resource.ReplicationGroups.Put(tx, key(g.Region, g.ID), g)
 		}
 		return nil

@@ -30,6 +30,8 @@ type Engine struct {
 	Data    int64
 	Started time.Time
 	Message string
+	// Strays: there are keys in other databases than 0.
+	Strays bool
 	// Mute is what Report.Mute is.
 	Mute string
 	// Binary is the program of the process.
@@ -153,7 +155,7 @@ func (r *Runtime) Replication(_ context.Context, node string) (runtime.Replicati
 	if e == nil || e.Phase != "running" || r.silent[node] {
 		return runtime.Replication{}, errors.New("no answer")
 	}
-	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data * writeLength, UsedMemory: e.Data}, nil
+	return runtime.Replication{Role: e.Role, LinkUp: e.LinkUp, Offset: e.Data * writeLength, UsedMemory: e.Data, OtherDatabases: e.Strays}, nil
 }
 
 // Applied counts the documents taken.
@@ -190,20 +192,31 @@ func (r *Runtime) Engine(node string) Engine {
 	return Engine{}
 }
 
+// Stray gives a node keys in other databases than 0.
+func (r *Runtime) Stray(node string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.engines[node].Strays = true
+}
+
 // Kill ends the process of a node.
 func (r *Runtime) Kill(nodes ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, node := range nodes {
 		if e := r.engines[node]; e != nil && e.Phase == "running" {
-			e.Phase, e.Role, e.LinkUp, e.Data = "exited", "", false, 0
-			e.Mute = ""
-			r.report(node)
+			r.end(node, e)
 		}
 	}
 	if r.Auto {
 		r.settle()
 	}
+}
+
+func (r *Runtime) end(node string, e *Engine) {
+	e.Phase, e.Role, e.LinkUp, e.Data = "exited", "", false, 0
+	e.Mute = ""
+	r.report(node)
 }
 
 // FailStart makes the next processes of a node fail to start, with a message;
@@ -318,6 +331,10 @@ func (r *Runtime) step(id string) bool {
 	case e.Phase != "running":
 		return false
 	}
+	if e.Role == "master" && want.Primary != nil && r.crosses(want) {
+		r.end(id, e) // its heir, of another cluster mode, has it ended
+		return true
+	}
 	before := *e
 	r.converge(e, want)
 	if before.Generation == e.Generation && before.Role == e.Role && before.LinkUp == e.LinkUp {
@@ -325,6 +342,16 @@ func (r *Runtime) step(id string) bool {
 	}
 	r.report(id)
 	return true
+}
+
+// crosses reports whether a node and its primary are of different cluster modes.
+func (r *Runtime) crosses(want runtime.Node) bool {
+	for _, n := range r.doc.Nodes {
+		if n.Replication == *want.Primary {
+			return (n.Cluster == nil) != (want.Cluster == nil)
+		}
+	}
+	return false
 }
 
 func (r *Runtime) start(want runtime.Node, old *Engine) bool {
