@@ -51,9 +51,10 @@ func (n *node) watch(want *runtime.Node) {
 	}
 	ctx, cancel := context.WithCancel(n.rt.ctx)
 	n.unwatch = cancel
+	driver := n.driver // the node's own goroutine may take another meanwhile
 	w := &watchdog{
 		id: n.id(), proc: n.proc, clock: n.rt.cfg.Clock, log: n.log,
-		open: func(ctx context.Context) (engine.Session, error) { return n.driver.Open(ctx, n.socket, want) },
+		open: func(ctx context.Context) (engine.Session, error) { return driver.Open(ctx, n.socket, want) },
 	}
 	n.rt.actors.Go(func() { w.run(ctx) })
 }
