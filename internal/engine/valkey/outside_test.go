@@ -1,0 +1,49 @@
+package valkey
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/larder-cache/larder/internal/runtime"
+)
+
+// A replica of a primary outside of its cluster starts as one, with a view that engines
+// take for their own.
+func TestFirstNodesOutside(t *testing.T) {
+	t.Parallel()
+	text := string(firstNodes(&runtime.Cluster{
+		Self: runtime.ClusterNode{ID: nodeID(7)}, Epoch: 3,
+		Outside: &runtime.ClusterNode{ID: nodeID(8), Address: "127.1.0.8", Replication: 61002, Bus: 61006},
+	}))
+	nodes, rest, _ := strings.Cut(text, "vars ")
+	v, err := parseNodes(nodes)
+	if err != nil || !strings.HasPrefix(rest, "currentEpoch 3 ") {
+		t.Fatalf("%q: %v", text, err)
+	}
+	o := v.nodes[nodeID(8)]
+	if v.self.id != nodeID(7) || v.self.primary != nodeID(8) || o == nil || o.port != 61002 || o.slots.String() != "0-16383" {
+		t.Errorf("itself %+v, the primary %+v", v.self, o)
+	}
+}
+
+// What keeps a group from cluster mode is read off the engines.
+func TestStateOfDatabases(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, info      string
+		other, diverged bool
+	}{
+		{"database 0", "db0:keys=1,expires=0\r\nunexpected_error_replies:0\r\n", false, false},
+		{"another one", "db0:keys=1,expires=0\r\ndb12:keys=1,expires=0\r\n", true, false},
+		{"no database", "dbs:1\r\ndb:2\r\n", false, false},
+		{"a refused command", "unexpected_error_replies:1\r\n", false, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if s := parseState(tt.info); s.OtherDatabases != tt.other || s.Diverged != tt.diverged {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
