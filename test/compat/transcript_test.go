@@ -56,6 +56,18 @@ func playAll(t *testing.T, d *harness.Deployment, glob string) {
 	}
 }
 
+// TestNewerTranscripts plays those for which the AWS CLI has to know ClusterMode, which
+// Debian's does not.
+func TestNewerTranscripts(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(t *testing.T, d *harness.Deployment) {
+		if _, known := newTranscript(t, d).aws([]string{"elasticache", "create-replication-group", "--generate-cli-skeleton"}); !strings.Contains(known, "ClusterMode") {
+			t.Skip("this AWS CLI does not know ClusterMode")
+		}
+		playAll(t, d, "transcripts/newer/*.txt")
+	})
+}
+
 // TestUpdateTranscript installs a newer program under what runs, which makes it a
 // service update.
 func TestUpdateTranscript(t *testing.T) {

@@ -109,9 +109,9 @@ func clusterModes(t *testing.T, d *harness.Deployment, edit func(*elasticache.Cr
 		t.Errorf("a function gives %v, %v", v, err)
 	}
 	harness.Eventually(t, "all members are known", func(ctx context.Context) error {
-		ranges, err := c.ClusterSlots(ctx).Result()
-		if err == nil && (len(ranges) != 1 || len(ranges[0].Nodes) != 3) {
-			err = fmt.Errorf("%+v", ranges)
+		shards, err := c.ClusterShards(ctx).Result()
+		if err == nil && (len(shards) != 1 || len(shards[0].Nodes) != 3) {
+			err = fmt.Errorf("%+v", shards)
 		}
 		return err
 	})
