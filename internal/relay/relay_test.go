@@ -331,7 +331,7 @@ func TestOtherUser(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "c")
 	startAt(t, Options{}, path)
-	dial(t, path)
+	put(t, dial(t, path), Document{Revision: 1}) // it serves, and does not change the file's permissions any more
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o666)); err != nil {
 		t.Fatal(err)
 	}
