@@ -77,6 +77,7 @@ func Serve(ctx context.Context, cfg config.Config, io IO) (err error) {
 func (s *server) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.host.Follow(ctx) })
+	g.Go(func() error { s.engines.follow(ctx, s.clock); return nil })
 	g.Go(func() error { return reconcile.Run(ctx, s.store, s.clock, s.io.Log, s.controllers()...) })
 	g.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

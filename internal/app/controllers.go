@@ -37,13 +37,13 @@ import (
 //	event              events                                       events (removes old ones)
 //	instance           instances                                    instances (removes ended ones)
 func (s *server) controllers() []reconcile.Controller {
-	engines := nodespec.Installed{Catalog: s.catalog}
+	engines := nodespec.Installed{Catalog: s.engines.catalog}
 	all := []reconcile.Controller{
 		cachecluster.New(cachecluster.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		replicationgroup.New(replicationgroup.Config{Store: s.store, Engines: engines, Prober: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		resharding.New(resharding.Config{Store: s.store, Mover: s.runtime, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		maintenance.New(maintenance.Config{Store: s.store, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
-		serviceupdate.New(serviceupdate.Config{Store: s.store, Engines: engines, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
+		serviceupdate.New(serviceupdate.Config{Store: s.store, Engines: engines, Changed: s.engines.changed, Clock: s.clock, NewUID: newID, Log: s.io.Log}),
 		certificate.New(certificate.Config{Store: s.store, Seal: s.seal, Clock: s.clock, Log: s.io.Log, Authority: s.authority}),
 		attachment.New(attachment.Config{Store: s.store, Region: s.cfg.Region}),
 		publication.New(publication.Config{Store: s.store}),

@@ -28,7 +28,7 @@ func (s *server) openRuntime(ctx context.Context, undo *undo) error {
 	}
 	s.runtime, err = local.New(ctx, local.Config{
 		DataDir: s.cfg.DataDir, RunDir: s.cfg.RunDir,
-		Choose: s.choose, Fabric: fabric,
+		Choose: s.engines.choose, Fabric: fabric,
 		NodeCA:     certificate.NodeIssuer{Authority: nodeCA, Clock: s.clock},
 		MaxClients: carried,
 		Clock:      s.clock, Log: s.io.Log, Ephemeral: s.cfg.Ephemeral,

@@ -11,10 +11,7 @@ import (
 	"strings"
 
 	"github.com/larder-cache/larder/internal/admin"
-	"github.com/larder-cache/larder/internal/catalog"
-	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/controller/certificate"
-	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/seal"
@@ -26,11 +23,10 @@ import (
 // state is what a server knows before it reads the store: its directories, its
 // sealing key and the engines of the host.
 type state struct {
-	seal     *seal.Ring
-	binaries map[string]engine.Binary // by path
-	catalog  *catalog.Catalog
-	keys     *admin.Keys
-	rootKey  *resource.AccessKey
+	seal    *seal.Ring
+	engines *engines
+	keys    *admin.Keys
+	rootKey *resource.AccessKey
 	// authority signs what clients connect to.
 	authority pki.Authority
 }
@@ -56,7 +52,8 @@ func (s *server) openState(ctx context.Context, undo *undo) error {
 	if s.seal, err = seal.Open(s.cfg.DataDir); err != nil {
 		return err
 	}
-	return s.findEngines(ctx)
+	s.engines = findEngines(ctx, s.cfg, s.io.Log)
+	return nil
 }
 
 // refuseState keeps an ephemeral server, which removes its directory at the end,
@@ -70,36 +67,6 @@ func refuseState(dir string) error {
 		return fmt.Errorf("looking into the data directory: %w", err)
 	}
 	return nil
-}
-
-// findEngines builds the catalogue from what is installed. An odd binary is said
-// and passed over; no engine at all is said too, since nothing could be created.
-func (s *server) findEngines(ctx context.Context) error {
-	found, err := engine.Discover(ctx, s.cfg.EngineDirs)
-	if err != nil {
-		s.io.Log.Warn("some engines cannot be used", "error", err)
-	}
-	s.binaries = map[string]engine.Binary{}
-	installed := make([]catalog.Binary, len(found))
-	for i, b := range found {
-		s.binaries[b.Path] = b
-		installed[i] = catalog.Binary{Engine: b.Engine, Version: b.Version, Path: b.Path}
-		s.io.Log.Info("engine found", "engine", b.Engine, "version", b.Version, "path", b.Path)
-	}
-	if len(found) == 0 {
-		s.io.Log.Warn("no engine is installed: install redis-server, valkey-server or memcached, or name their place with --engine-dirs")
-	}
-	s.catalog = catalog.New(installed, s.cfg.EngineVersions == config.VersionsExact)
-	return nil
-}
-
-// choose gives the runtime the binary that serves a version.
-func (s *server) choose(engineName, version string) (engine.Binary, error) {
-	b, err := s.catalog.Choose(engineName, version)
-	if err != nil {
-		return engine.Binary{}, err
-	}
-	return s.binaries[b.Path], nil
 }
 
 // openStore opens the records and makes what every deployment has: the root key

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/larder-cache/larder/internal/core"
 )
@@ -51,8 +52,14 @@ func (o Offer) Description() string {
 	return d + " (served by " + o.Binary.String() + ")"
 }
 
-// Catalog is what this host can serve. It never changes.
+// Catalog is what this host can serve. It may be used and updated at the same time.
 type Catalog struct {
+	exact bool
+	now   atomic.Pointer[stock]
+}
+
+// stock is what a catalogue has at one time.
+type stock struct {
 	installed []Binary
 	offered   []Offer
 }
@@ -62,38 +69,45 @@ type Catalog struct {
 // well where no Redis is installed. With exact, only what is installed is
 // offered, under its own version.
 func New(installed []Binary, exact bool) *Catalog {
-	c := &Catalog{}
+	c := &Catalog{exact: exact}
+	c.Update(installed)
+	return c
+}
+
+// Update makes other engines the installed ones.
+func (c *Catalog) Update(installed []Binary) {
+	s := &stock{}
 	for _, b := range installed {
 		if least, known := oldest[b.Engine]; known && Compare(b.Version, least) >= 0 {
-			c.installed = append(c.installed, b)
+			s.installed = append(s.installed, b)
 		}
 	}
 	list := versions
-	if exact {
+	if c.exact {
 		list = nil
-		for _, b := range c.installed {
+		for _, b := range s.installed {
 			if v, ok := own(b); ok {
 				list = append(list, v)
 			}
 		}
 	}
 	for _, v := range list {
-		if b, ok := c.nearest(v.Engine, v.speaks); ok {
-			c.offered = append(c.offered, Offer{v, b})
+		if b, ok := s.nearest(v.Engine, v.speaks); ok {
+			s.offered = append(s.offered, Offer{v, b})
 		}
 	}
-	slices.SortStableFunc(c.offered, func(a, b Offer) int {
+	slices.SortStableFunc(s.offered, func(a, b Offer) int {
 		return cmp.Or(cmp.Compare(a.Engine, b.Engine), Compare(a.Full, b.Full))
 	})
-	c.offered = slices.CompactFunc(c.offered, func(a, b Offer) bool { return a.Engine == b.Engine && a.Full == b.Full })
-	return c
+	s.offered = slices.CompactFunc(s.offered, func(a, b Offer) bool { return a.Engine == b.Engine && a.Full == b.Full })
+	c.now.Store(s)
 }
 
 // nearest is the oldest installed binary that serves a version.
-func (c *Catalog) nearest(engine, speaks string) (Binary, bool) {
+func (s *stock) nearest(engine, speaks string) (Binary, bool) {
 	var best Binary
 	lineInstalled := false
-	for _, b := range c.installed {
+	for _, b := range s.installed {
 		if b.Engine != engine {
 			continue
 		}
@@ -105,18 +119,18 @@ func (c *Catalog) nearest(engine, speaks string) (Binary, bool) {
 	next, has := successor[engine]
 	if !lineInstalled && has {
 		// Every version of a line is older than the first of its successor.
-		return c.nearest(next, oldest[next])
+		return s.nearest(next, oldest[next])
 	}
 	return best, best.Engine != ""
 }
 
 // Offered are the versions that can be created, by engine, oldest first. The
 // slice is the caller's.
-func (c *Catalog) Offered() []Offer { return slices.Clone(c.offered) }
+func (c *Catalog) Offered() []Offer { return slices.Clone(c.now.Load().offered) }
 
 // Default is the newest version of an engine that is offered.
 func (c *Catalog) Default(engine string) (Version, bool) {
-	for _, o := range slices.Backward(c.offered) {
+	for _, o := range slices.Backward(c.now.Load().offered) {
 		if o.Engine == engine {
 			return o.Version, true
 		}
@@ -134,7 +148,7 @@ func (c *Catalog) Resolve(engine, requested string) (Version, error) {
 		return Version{}, core.Errorf("InvalidParameterCombination", "Cannot find any version for %s: no installed engine serves it.", engine)
 	}
 	major, any := strings.CutSuffix(requested, ".x")
-	for _, o := range slices.Backward(c.offered) {
+	for _, o := range slices.Backward(c.now.Load().offered) {
 		if o.Engine == engine && (o.Name == requested || any && strings.HasPrefix(o.Name, major+".")) {
 			return o.Version, nil
 		}
@@ -169,7 +183,7 @@ func (c *Catalog) Lookup(engine, full string) (Version, bool) {
 // nearest one that is not older.
 func (c *Catalog) Choose(engine, full string) (Binary, error) {
 	if v, ok := c.Lookup(engine, full); ok {
-		if b, ok := c.nearest(engine, v.speaks); ok {
+		if b, ok := c.now.Load().nearest(engine, v.speaks); ok {
 			return b, nil
 		}
 	}

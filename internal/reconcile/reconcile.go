@@ -40,6 +40,8 @@ type Controller struct {
 	Keys func(r store.Reader) []string
 	// Resync is the period after which all keys are looked at again; 0: never.
 	Resync time.Duration
+	// Wake has all keys looked at again whenever something comes; nil: never.
+	Wake <-chan struct{}
 	// Workers is how many keys are worked on at once; at least one.
 	Workers int
 	// OnError, if set, is called after each run that failed.
@@ -161,6 +163,8 @@ func (r *runner) resync(ctx context.Context) {
 		}
 		select {
 		case <-tick:
+			r.addAll()
+		case <-r.Wake:
 			r.addAll()
 		case <-ctx.Done():
 			return

@@ -23,6 +23,8 @@ import (
 type Config struct {
 	Store   *store.Store
 	Engines nodespec.Engines
+	// Changed says that the host has other programs now.
+	Changed <-chan struct{}
 	Clock   core.Clock
 	// NewUID gives ids that are unique over time.
 	NewUID func() string
@@ -39,6 +41,7 @@ func New(c Config) reconcile.Controller {
 		Watches:    watches,
 		Keys:       func(r store.Reader) []string { return resource.CacheClusters.Keys(r, "") },
 		Resync:     time.Hour,
+		Wake:       c.Changed,
 		Workers:    1,
 	}
 }
