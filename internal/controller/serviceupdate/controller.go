@@ -69,6 +69,9 @@ func (c controller) plan(r store.Reader, key string, now time.Time) (plan []step
 	if !ok {
 		return forget(r, key)
 	}
+	if s := cluster.Status; s.Engine != cluster.Spec.Engine || s.EngineVersion != cluster.Spec.EngineVersion {
+		return nil // its nodes get another program for that
+	}
 	program := c.Engines.Program(cluster.Spec.Engine, cluster.Spec.EngineVersion)
 	for _, n := range resource.Nodes.List(r, key+"/") {
 		if _, successor := resource.SucceededID(n.ID); successor || cluster.Spec.Deleting || !older(n, program) {

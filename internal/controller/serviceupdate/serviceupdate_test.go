@@ -47,9 +47,24 @@ func TestOffer(t *testing.T) {
 		t.Errorf("offered are %q though nothing is newer", got)
 	}
 	c := updates(newer{})
-	for _, key := range l.Keys(c) {
-		l.Pass(t, c, key)
+	look := func(version string) {
+		l.Update(t, func(tx *store.Tx) {
+			for _, key := range []string{"us-east-1/rg-001", "us-east-1/rg-002"} {
+				m, _ := resource.CacheClusters.Get(tx, key)
+				m.Spec.EngineVersion = version
+				resource.CacheClusters.Put(tx, key, m)
+			}
+		})
+		for _, key := range l.Keys(c) {
+			l.Pass(t, c, key)
+		}
 	}
+	was := members[0].Spec.EngineVersion
+	look("7.2.0")
+	if got := keys(l); len(got) > 0 {
+		t.Errorf("offered are %q while the version changes, which brings the program anyway", got)
+	}
+	look(was)
 	if got := keys(l); !slices.Equal(got, []string{"us-east-1/redis-7-2-0", "us-east-1/redis-7-2-0/group/rg"}) {
 		t.Errorf("offered are %q", got)
 	}
