@@ -3,6 +3,7 @@ package engine
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,13 +24,13 @@ func TestFollow(t *testing.T) {
 	}
 	write(program, "one", 0o700)
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
-		go Follow(t.Context(), core.SystemClock{}, []string{dir, filepath.Join(dir, "nothing")}, func() { told++ })
+		var told atomic.Int64
+		go Follow(t.Context(), core.SystemClock{}, []string{dir, filepath.Join(dir, "nothing")}, func() { told.Add(1) })
 		synctest.Wait()
 		for _, step := range []struct {
 			name string
 			do   func()
-			want int
+			want int64
 		}{
 			{"nothing", func() {}, 0},
 			{"another file", func() { write(filepath.Join(dir, "other"), "", 0o700) }, 0},
@@ -52,14 +53,14 @@ func TestFollow(t *testing.T) {
 				}
 			}, 1},
 		} {
-			told = 0
+			told.Store(0)
 			step.do()
 			for range 3 {
 				time.Sleep(followPeriod) // of the bubble's clock
 				synctest.Wait()
 			}
-			if told != step.want {
-				t.Errorf("%s: told %d times", step.name, told)
+			if got := told.Load(); got != step.want {
+				t.Errorf("%s: told %d times", step.name, got)
 			}
 		}
 	})

@@ -71,6 +71,12 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 // inOrder sees to what has to be true before the engine is changed, and gives
 // how long to wait for it.
 func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
+	if n.state.Role == "" && n.rec.Ready {
+		// Larder was away. What it is to do may have been decided before.
+		if state, err := n.session.Observe(ctx); err == nil {
+			n.state = state
+		}
+	}
 	follows := n.state.Role == "slave" && want.Primary != nil && n.state.Primary == *want.Primary
 	wait, involved := n.across(ctx, want)
 	switch {
@@ -80,9 +86,11 @@ func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
 	case want.Cluster != nil && !follows:
 		wait = n.awaitVouchers(want)
 	case want.Cluster != nil:
-	case n.state.Role == "" || follows || n.abdicates(want):
+	case n.state.Role == "" || follows:
 	case want.Primary == nil:
 		wait = n.awaitAbdication(ctx, want)
+	case n.abdicates(want):
+		wait = n.awaitHeir(ctx, want)
 	default:
 		wait = n.awaitPrimary(want)
 	}

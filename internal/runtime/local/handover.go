@@ -10,10 +10,15 @@ import (
 // A primary and its replica that change places do so in an order in which no write
 // is ever accepted that the next primary will not have:
 //
-//	old: takes writes --abdicates--> replica of new: takes none, nor will
-//	new: replica of old ---------------- has all that old has ---> primary
+//	old: takes writes --holds them-- --abdicates--> replica of new: takes none, nor will
+//	new: replica of old ---- has all that old has ---------------> primary
 //
-// Whatever else changes roles, a primary is there before it is followed.
+// Whatever else changes roles, a primary is there before it is followed. When it was
+// decided, writes waited already and the replica had everything; but Larder may have
+// been away since then, for longer than an engine holds writes.
+
+// handoverPatience is how long the two wait for each other.
+const handoverPatience = runtime.HoldLimit / 2
 
 // abdicates reports whether a primary has to make way for the replica that it is
 // to follow.
@@ -22,15 +27,39 @@ func (n *node) abdicates(want *runtime.Node) bool {
 		return false
 	}
 	heir := n.rt.byReplication(want.Network, *want.Primary)
-	if heir == nil || heir.wanted().Primary != nil {
+	if heir == nil || heir.wanted().Primary != nil || !heir.running.Load() {
 		return false
 	}
 	rep, _ := n.rt.reports.get(heir.id())
-	return rep.Role == "slave"
+	return rep.Role != "master"
 }
 
 // askTimeout bounds how long one engine waits for what another has to say.
 const askTimeout = 200 * time.Millisecond
+
+// awaitHeir gives how long a primary that makes way shall still wait for its heir to get
+// the rest.
+func (n *node) awaitHeir(ctx context.Context, want *runtime.Node) time.Duration {
+	now := n.rt.cfg.Clock.Now()
+	if n.waitFrom.IsZero() {
+		n.waitFrom = now
+	}
+	left := n.waitFrom.Add(handoverPatience).Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	last, err := n.session.Hold(ctx)
+	if err != nil {
+		return 0 // Converge meets the error again
+	}
+	heir, err := n.rt.byReplication(want.Network, *want.Primary).ask(ctx)
+	if err == nil && (heir.Role != "slave" || heir.Offset >= last.Offset) {
+		return 0
+	}
+	return min(left, time.Millisecond)
+}
 
 // awaitAbdication gives how long a replica that becomes a primary shall still wait
 // for the one that it takes over from; the change of that one's role wakes it.
@@ -40,16 +69,16 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 		return 0
 	}
 	next := old.wanted()
-	rep, _ := n.rt.reports.get(old.id())
-	if next == nil || next.Primary == nil || *next.Primary != want.Replication || rep.PID == 0 {
+	if next == nil || next.Primary == nil || *next.Primary != want.Replication || !old.running.Load() {
 		return 0 // it ended, or does not follow this one
 	}
+	rep, _ := n.rt.reports.get(old.id())
 	now := n.rt.cfg.Clock.Now()
 	if n.waitFrom.IsZero() {
 		n.waitFrom = now
 		old.poke() // it may have looked before this one was to be a primary
 	}
-	left := n.waitFrom.Add(primaryPatience).Sub(now)
+	left := n.waitFrom.Add(handoverPatience).Sub(now)
 	if left <= 0 || rep.Role != "slave" {
 		return left
 	}
