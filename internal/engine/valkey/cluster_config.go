@@ -60,13 +60,23 @@ func clusterConfig(c *config, n *runtime.Node, p engine.Place) {
 // REPLICAOF. But one that finds itself the replica of a node with an address follows
 // what is there, which need not know of any cluster, and takes over its slots like
 // those of any other primary.
-func firstNodes(c *runtime.Cluster) []byte {
-	var b []byte
-	flags, primary := "master", "-"
+func firstNodes(b engine.Binary, c *runtime.Cluster) []byte {
+	var out []byte
+	flags, primary, shard := "master", "-", c.Self.ID
 	if o := c.Outside; o != nil {
-		b = fmt.Appendf(b, "%s %s:%d@%d master - 0 0 0 connected 0-%d\n", o.ID, o.Address, o.Replication, o.Bus, core.SlotCount-1)
-		flags, primary = "slave", o.ID
+		flags, primary, shard = "slave", o.ID, o.ID
+		out = fmt.Appendf(out, "%s %s:%d@%d%s master - 0 0 0 connected 0-%d\n", o.ID, o.Address, o.Replication, o.Bus, shardID(b, shard), core.SlotCount-1)
 	}
-	return fmt.Appendf(b, "%s :0@0 myself,%s %s 0 0 %d connected\nvars currentEpoch %d lastVoteEpoch 0\n",
-		c.Self.ID, flags, primary, c.Epoch, c.Epoch)
+	return fmt.Appendf(out, "%s :0@0%s myself,%s %s 0 0 %d connected\nvars currentEpoch %d lastVoteEpoch 0\n",
+		c.Self.ID, shardID(b, shard), flags, primary, c.Epoch, c.Epoch)
+}
+
+// shardID is what a node's line says of its shard, after the hostname that is not there.
+// An engine that knows shards leaves a node out of CLUSTER SHARDS that has none.
+func shardID(b engine.Binary, id string) string {
+	var major, minor int
+	if _, err := fmt.Sscanf(b.Version, "%d.%d", &major, &minor); err != nil || b.Engine == engine.Redis && (major < 7 || major == 7 && minor < 2) {
+		return "" // it would take that for the hostname
+	}
+	return ",,shard-id=" + id
 }

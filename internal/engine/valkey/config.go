@@ -40,7 +40,7 @@ func (Driver) Launch(b engine.Binary, n *runtime.Node, p engine.Place) (engine.L
 	}
 	l := engine.Launch{Args: []string{"-"}, Stdin: []byte(text)}
 	if n.Cluster != nil {
-		l.Local = map[string][]byte{nodesFile: firstNodes(n.Cluster)}
+		l.Local = map[string][]byte{nodesFile: firstNodes(b, n.Cluster)}
 	}
 	if p.Certificate != (engine.Certificate{}) {
 		l.Files = [][]byte{

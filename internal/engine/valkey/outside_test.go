@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -11,7 +12,7 @@ import (
 // take for their own.
 func TestFirstNodesOutside(t *testing.T) {
 	t.Parallel()
-	text := string(firstNodes(&runtime.Cluster{
+	text := string(firstNodes(engine.Binary{Engine: engine.Valkey, Version: "8.0.1"}, &runtime.Cluster{
 		Self: runtime.ClusterNode{ID: nodeID(7)}, Epoch: 3,
 		Outside: &runtime.ClusterNode{ID: nodeID(8), Address: "127.1.0.8", Replication: 61002, Bus: 61006},
 	}))
@@ -23,6 +24,25 @@ func TestFirstNodesOutside(t *testing.T) {
 	o := v.nodes[nodeID(8)]
 	if v.self.id != nodeID(7) || v.self.primary != nodeID(8) || o == nil || o.port != 61002 || o.slots.String() != "0-16383" {
 		t.Errorf("itself %+v, the primary %+v", v.self, o)
+	}
+}
+
+// Each engine is told its shard in a way that it knows.
+func TestFirstNodesShard(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ engine, version, want string }{
+		{engine.Redis, "7.0.15", nodeID(7) + " :0@0 myself,master"},
+		{engine.Redis, "7.2.4", nodeID(7) + " :0@0,,shard-id=" + nodeID(7) + " myself,master"},
+		{engine.Redis, "8.0.0", nodeID(7) + " :0@0,,shard-id=" + nodeID(7) + " myself,master"},
+		{engine.Valkey, "7.2.5", nodeID(7) + " :0@0,,shard-id=" + nodeID(7) + " myself,master"},
+	} {
+		t.Run(tt.engine+" "+tt.version, func(t *testing.T) {
+			t.Parallel()
+			got := string(firstNodes(engine.Binary{Engine: tt.engine, Version: tt.version}, &runtime.Cluster{Self: runtime.ClusterNode{ID: nodeID(7)}}))
+			if !strings.HasPrefix(got, tt.want) {
+				t.Errorf("%q", got)
+			}
+		})
 	}
 }
 

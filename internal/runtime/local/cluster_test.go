@@ -92,6 +92,17 @@ func (r *rig) slotsOf(n runtime.Node) string {
 	return strings.Join(out, " ")
 }
 
+// inShards reports whether a node lists two shards with all of the nodes.
+func (r *rig) inShards(n runtime.Node, all []runtime.Node) bool {
+	list := r.client(n, "CLUSTER", "SHARDS")
+	for _, m := range all {
+		if strings.Count(list, m.Cluster.Self.ID) != 1 {
+			return false
+		}
+	}
+	return strings.Count(list, "\r\nslots\r\n") == 2
+}
+
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
@@ -108,6 +119,9 @@ func TestCluster(t *testing.T) {
 			if got := r.slotsOf(n); got != want {
 				t.Errorf("node %s tells %s, want %s", n.ID, got, want)
 			}
+		}
+		for _, n := range nodes {
+			eventually(t, "all are in the list of shards", func() bool { return r.inShards(n, nodes) })
 		}
 		// "a" is in slot 15495, "b" in 3300.
 		if got := r.client(nodes[0], "SET", "a", "1"); got != "-MOVED 15495 "+nodes[1].Advertised.String() {
