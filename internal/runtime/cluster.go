@@ -22,6 +22,9 @@ type Cluster struct {
 	// the nodes of a group move to it; it is none of the Peers. An engine follows
 	// such a primary from its start, or never.
 	Outside *ClusterNode
+	// Absent are the ids of members of the group that are not in cluster mode yet, or
+	// not any more: nobody has to know them, but nobody shall forget them.
+	Absent []string
 }
 
 // SlotMove asks one primary of a cluster of shards to hand slots on to another, with

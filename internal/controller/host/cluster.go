@@ -47,7 +47,10 @@ func (c *composer) cluster(n *resource.Node) *runtime.Cluster {
 				}
 				if other := c.nodes[key]; other == nil || other.Spec.Cluster != nil {
 					out.Peers = append(out.Peers, node)
-				} else if key == n.Spec.ReplicaOf {
+					continue
+				}
+				out.Absent = append(out.Absent, node.ID)
+				if other := c.nodes[key]; key == n.Spec.ReplicaOf {
 					at := c.replication(other)
 					node.Address, node.Replication = at.Address, at.Port
 					out.Outside = &node

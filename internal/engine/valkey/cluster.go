@@ -94,11 +94,13 @@ func strangers(v clusterView, c *runtime.Cluster) (ids []string) {
 	return ids
 }
 
-// farewells are the commands that make the engine forget nodes that are no more.
+// farewells are the commands that make the engine forget nodes that are no more. One
+// that is to come back must not be forgotten: engines take nobody in again for a minute
+// of whom they hear that, and tell each other.
 func farewells(v clusterView, c *runtime.Cluster) (cmds [][]string) {
 	for _, id := range slices.Sorted(maps.Keys(v.nodes)) {
 		peer := slices.ContainsFunc(c.Peers, func(p runtime.ClusterNode) bool { return p.ID == id })
-		if k := v.nodes[id]; !k.myself && !k.handshake && !peer && v.self.primary != id {
+		if k := v.nodes[id]; !k.myself && !k.handshake && !peer && !slices.Contains(c.Absent, id) && v.self.primary != id {
 			cmds = append(cmds, []string{"CLUSTER", "FORGET", id})
 		}
 	}
