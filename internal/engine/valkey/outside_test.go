@@ -1,6 +1,7 @@
 package valkey
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -43,6 +44,24 @@ func TestFirstNodesShard(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// An engine forgets who has left the group, but no member that is not in cluster mode now.
+func TestFarewells(t *testing.T) {
+	t.Parallel()
+	v, err := parseNodes(strings.Join([]string{
+		nodeID(1) + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-16383",
+		nodeID(2) + " 127.0.0.2:1@2 slave " + nodeID(1) + " 0 0 1 connected",
+		nodeID(3) + " 127.0.0.3:1@2 master - 0 0 1 disconnected",
+		nodeID(4) + " 127.0.0.4:1@2 master - 0 0 1 disconnected",
+	}, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &runtime.Cluster{Self: runtime.ClusterNode{ID: nodeID(1)}, Peers: []runtime.ClusterNode{{ID: nodeID(2)}}, Absent: []string{nodeID(3)}}
+	if got, want := farewells(v, c), [][]string{{"CLUSTER", "FORGET", nodeID(4)}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
