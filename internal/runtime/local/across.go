@@ -57,11 +57,7 @@ func (n *node) awaitEnd(ctx context.Context, old *node) time.Duration {
 	if rep.PID == 0 {
 		return 0
 	}
-	now := n.rt.cfg.Clock.Now()
-	if n.waitFrom.IsZero() {
-		n.waitFrom = now
-	}
-	waited := now.Sub(n.waitFrom)
+	waited := n.waited()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	last, err := old.hold(ctx)

@@ -40,12 +40,8 @@ const askTimeout = 200 * time.Millisecond
 // awaitHeir gives how long a primary that makes way shall still wait for its heir to get
 // the rest.
 func (n *node) awaitHeir(ctx context.Context, want *runtime.Node) time.Duration {
-	now := n.rt.cfg.Clock.Now()
-	if n.waitFrom.IsZero() {
-		n.waitFrom = now
-	}
-	left := n.waitFrom.Add(handoverPatience).Sub(now)
-	if left <= 0 {
+	left, heir := handoverPatience-n.waited(), n.rt.byReplication(want.Network, *want.Primary)
+	if left <= 0 || heir == nil {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -54,8 +50,8 @@ func (n *node) awaitHeir(ctx context.Context, want *runtime.Node) time.Duration 
 	if err != nil {
 		return 0 // Converge meets the error again
 	}
-	heir, err := n.rt.byReplication(want.Network, *want.Primary).ask(ctx)
-	if err == nil && (heir.Role != "slave" || heir.Offset >= last.Offset) {
+	next, err := heir.ask(ctx)
+	if err == nil && (next.Role != "slave" || next.Offset >= last.Offset) {
 		return 0
 	}
 	return min(left, time.Millisecond)
@@ -73,12 +69,10 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 		return 0 // it ended, or does not follow this one
 	}
 	rep, _ := n.rt.reports.get(old.id())
-	now := n.rt.cfg.Clock.Now()
 	if n.waitFrom.IsZero() {
-		n.waitFrom = now
 		old.poke() // it may have looked before this one was to be a primary
 	}
-	left := n.waitFrom.Add(handoverPatience).Sub(now)
+	left := handoverPatience - n.waited()
 	if left <= 0 || rep.Role != "slave" {
 		return left
 	}
@@ -120,11 +114,7 @@ func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration 
 	if rep, _ := n.rt.reports.get(old.id()); rep.PID == 0 {
 		return 0 // it ended
 	}
-	now := n.rt.cfg.Clock.Now()
-	if n.waitFrom.IsZero() {
-		n.waitFrom = now
-	}
-	left := n.waitFrom.Add(primaryPatience).Sub(now)
+	left := primaryPatience - n.waited()
 	if left <= 0 {
 		return 0
 	}

@@ -65,11 +65,16 @@ func (n *node) awaitPrimary(want *runtime.Node) time.Duration {
 		n.waitFrom = time.Time{}
 		return 0
 	}
+	return primaryPatience - n.waited()
+}
+
+// waited is for how long the node has waited for another one by now.
+func (n *node) waited() time.Duration {
 	now := n.rt.cfg.Clock.Now()
 	if n.waitFrom.IsZero() {
 		n.waitFrom = now
 	}
-	return n.waitFrom.Add(primaryPatience).Sub(now)
+	return now.Sub(n.waitFrom)
 }
 
 // prepare finds out how the process is started.
