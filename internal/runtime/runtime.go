@@ -217,10 +217,10 @@ type Endpoint struct {
 	// Nodes are the node ids that new connections are spread over; none means
 	// that a client is reset at once.
 	Nodes []string
-	// CutRemoved closes connections to a node that leaves Nodes: for endpoints
-	// that follow the writer.
-	CutRemoved bool
-	TLS        TLS
+	// Primary: of its nodes the endpoint leads only to those that are no replicas, and
+	// connections to one that becomes a replica or leaves Nodes are closed.
+	Primary bool
+	TLS     TLS
 }
 
 // Phases of a node's process; they are those of resource.NodeStatus.

@@ -229,14 +229,13 @@ func (c *composer) group(g *resource.ReplicationGroup) {
 		readers = writers
 	}
 	c.endpoint("primary "+g.Region+"/"+g.ID, g.Spec.PrimaryEndpoint, some, writers...)
-	c.doc.Endpoints[len(c.doc.Endpoints)-1].CutRemoved = true
+	c.doc.Endpoints[len(c.doc.Endpoints)-1].Primary = true
 	c.endpoint("reader "+g.Region+"/"+g.ID, g.Spec.ReaderEndpoint, some, readers...)
 }
 
-// takesWrites: the node shall be the primary, and says itself that it is.
-func takesWrites(n *resource.Node) bool {
-	return nodespec.Alive(n) && n.Spec.ReplicaOf == "" && n.Status.Role == "master"
-}
+// takesWrites: the node shall be the primary. That it is none yet keeps clients from it
+// is the runtime's part, which knows first.
+func takesWrites(n *resource.Node) bool { return nodespec.Alive(n) && n.Spec.ReplicaOf == "" }
 
 func followsPrimary(n *resource.Node) bool {
 	return nodespec.Alive(n) && n.Spec.ReplicaOf != "" && n.Status.Role == "slave" && n.Status.LinkUp

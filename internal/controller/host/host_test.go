@@ -112,9 +112,9 @@ func TestComposeEndpoints(t *testing.T) {
 	}{
 		{"primary has exited", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) { n[0].Status.Phase = "exited" }, "", "2 3"},
 		{"primary is being restarted", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) { n[0].Spec.Incarnation++ }, "", "2 3"},
-		{"primary does not say so yet", func(_ *store.Tx, g *resource.ReplicationGroup, n []*resource.Node) {
+		{"primary is a replica still, which the runtime sees to", func(_ *store.Tx, g *resource.ReplicationGroup, n []*resource.Node) {
 			g.Status.Primary, n[1].Spec.ReplicaOf = "rg-002", ""
-		}, "", "3"},
+		}, "2", "3"},
 		{"primary says so but shall not", func(_ *store.Tx, _ *resource.ReplicationGroup, n []*resource.Node) {
 			n[0].Spec.ReplicaOf = n[1].Key()
 		}, "", "2 3"},

@@ -25,7 +25,7 @@ func (c *composer) publications() {
 		out := runtime.Endpoint{
 			ID: p.RuntimeID(), Network: p.VPCID, Source: source,
 			Bound: core.Endpoint{Address: listen.Addr().String(), Port: int(listen.Port())},
-			Nodes: e.Nodes, CutRemoved: e.CutRemoved, TLS: e.TLS,
+			Nodes: e.Nodes, Primary: e.Primary, TLS: e.TLS,
 		}
 		if p.Plaintext {
 			out.TLS = runtime.TLS{}

@@ -39,7 +39,7 @@ func TestComposePublications(t *testing.T) {
 	var got []string
 	for _, e := range doc.Endpoints {
 		if e.Source.IsValid() {
-			got = append(got, fmt.Sprintf("%s %s %s from %s to %d, %q %v", e.ID, e.Network, e.Bound, e.Source, len(e.Nodes), e.TLS.Mode, e.CutRemoved))
+			got = append(got, fmt.Sprintf("%s %s %s from %s to %d, %q %v", e.ID, e.Network, e.Bound, e.Source, len(e.Nodes), e.TLS.Mode, e.Primary))
 		} else if len(e.Names) == 0 {
 			t.Errorf("%s has no names", e.ID)
 		}

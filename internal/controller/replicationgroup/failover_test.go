@@ -39,7 +39,7 @@ func TestFailover(t *testing.T) {
 	}
 	wantEndpoint(t, l, primary, node3)
 	wantEndpoint(t, l, reader, node1, node2)
-	if !l.Runtime.Endpoint(primary).CutRemoved || l.Runtime.Endpoint(reader).CutRemoved {
+	if !l.Runtime.Endpoint(primary).Primary || l.Runtime.Endpoint(reader).Primary {
 		t.Error("only the primary endpoint cuts connections to a node that left it")
 	}
 	wantEvents(t, l, before,
@@ -50,8 +50,8 @@ func TestFailover(t *testing.T) {
 	)
 }
 
-// The writer's endpoint must lead nowhere from the exit on until the new primary
-// says itself that it is one.
+// The writer's endpoint leads nowhere from the exit on, and to the next primary once that
+// is decided; the runtime sees to it that it is one before.
 func TestFailoverEndpoint(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 2, failover)
@@ -67,7 +67,7 @@ func TestFailoverEndpoint(t *testing.T) {
 	if n := node(l, node2); n.Spec.ReplicaOf != "" {
 		t.Fatal("the replica is not promoted in the first pass")
 	}
-	wantEndpoint(t, l, primary)
+	wantEndpoint(t, l, primary, node2)
 	l.Runtime.Step(node2)
 	l.Deliver(t)
 	l.Pass(t, host, "host")

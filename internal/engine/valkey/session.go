@@ -149,10 +149,16 @@ func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.S
 	if primary != nil {
 		host, port = primary.Address, strconv.Itoa(primary.Port)
 	}
-	if _, err := s.conn.do(ctx, "REPLICAOF", host, port); err != nil {
+	// In one go: afterwards it is busy with its new primary or replicas, and its
+	// role is what somebody waits for.
+	replies, err := s.conn.pipeline(ctx, append([][]string{{"REPLICAOF", host, port}}, s.questions()...)...)
+	if err == nil {
+		err = replies[0].failure()
+	}
+	if err != nil {
 		return state, fmt.Errorf("valkey: change the role: %w", err)
 	}
-	if state, err = s.observe(ctx); err != nil {
+	if state, err = s.answers(ctx, replies[1:]); err != nil {
 		return state, err
 	}
 	if !isRole(state, primary) {
@@ -204,6 +210,15 @@ func (s *session) Observe(ctx context.Context) (engine.State, error) {
 }
 
 func (s *session) observe(ctx context.Context) (engine.State, error) {
+	replies, err := s.conn.pipeline(ctx, s.questions()...)
+	if err != nil {
+		return engine.State{}, fmt.Errorf("valkey: ask for the state: %w", err)
+	}
+	return s.answers(ctx, replies)
+}
+
+// questions are the commands whose replies tell the state.
+func (s *session) questions() [][]string {
 	cmds := [][]string{{"INFO", "clients", "memory", "replication", "keyspace"}}
 	if s.place.want != nil {
 		if s.place.want.Outside != nil {
@@ -211,7 +226,12 @@ func (s *session) observe(ctx context.Context) (engine.State, error) {
 		}
 		cmds = append(cmds, []string{"CLUSTER", "INFO"})
 	}
-	replies, err := s.conn.pipeline(ctx, cmds...)
+	return cmds
+}
+
+// answers is the state that the replies to questions tell.
+func (s *session) answers(ctx context.Context, replies []reply) (engine.State, error) {
+	var err error
 	for _, r := range replies {
 		err = errors.Join(err, r.failure())
 	}

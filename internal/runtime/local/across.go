@@ -60,7 +60,7 @@ func (n *node) awaitEnd(ctx context.Context, old *node) time.Duration {
 	waited := n.waited()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	last, err := old.hold(ctx)
+	last, err := n.holdOf(ctx, old)
 	if err != nil && waited < primaryPatience {
 		return 5 * time.Millisecond
 	}

@@ -19,20 +19,20 @@ const busyTimeout = 15 * time.Second
 // anything from a primary.
 const neverSynced = 1
 
-// keeps reports whether a replica of a primary has data of it, in sync or not: what
+// kept reports whether a replica of a primary has data of it, in sync or not: what
 // there is left if the primary never answers again.
-func (r *Runtime) keeps(ctx context.Context, primary *runtime.Node) bool {
-	r.mu.Lock()
-	nodes := slices.Collect(maps.Values(r.nodes))
-	r.mu.Unlock()
+func (n *node) kept(ctx context.Context, primary *runtime.Node) bool {
+	n.rt.mu.Lock()
+	nodes := slices.Collect(maps.Values(n.rt.nodes))
+	n.rt.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	for _, n := range nodes {
-		want := n.wanted()
+	for _, replica := range nodes {
+		want := replica.wanted()
 		if want == nil || want.Network != primary.Network || want.Primary == nil || *want.Primary != primary.Replication {
 			continue
 		}
-		if state, err := n.observe(ctx); err == nil && state.Role == "slave" && state.Offset > neverSynced {
+		if state, err := n.askOf(ctx, replica); err == nil && state.Role == "slave" && state.Offset > neverSynced {
 			return true
 		}
 	}

@@ -62,6 +62,7 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		}
 	}
 	n.mute = mute{}
+	n.report(n.phase()) // others may wait for its role, and the disk may be busy
 	n.complete(want)
 	n.watch(want)
 	n.report(n.phase())
@@ -163,7 +164,7 @@ func (n *node) fence(ctx context.Context, want *runtime.Node) time.Duration {
 }
 
 func (n *node) backend(login core.Secret) backend {
-	return backend{uid: n.uid, socket: n.socket, login: login, direct: n.rec.Direct, pid: n.rec.PID, maxClients: n.rec.MaxClients}
+	return backend{uid: n.uid, socket: n.socket, login: login, direct: n.rec.Direct, pid: n.rec.PID, maxClients: n.rec.MaxClients, replica: n.state.Role == "slave"}
 }
 
 // serve puts the engine in service; from then on its end is an exit.
@@ -263,7 +264,7 @@ func (n *node) sentTo(ctx context.Context, want *runtime.Node) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, primaryTimeout)
 	defer cancel()
-	state, err := primary.observe(ctx)
+	state, err := n.askOf(ctx, primary)
 	return err == nil && slices.Contains(state.Online, want.Advertised)
 }
 

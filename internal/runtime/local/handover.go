@@ -50,7 +50,7 @@ func (n *node) awaitHeir(ctx context.Context, want *runtime.Node) time.Duration 
 	if err != nil {
 		return 0 // Converge meets the error again
 	}
-	next, err := heir.ask(ctx)
+	next, err := n.askOf(ctx, heir)
 	if err == nil && (next.Role != "slave" || next.Offset >= last.Offset) {
 		return 0
 	}
@@ -78,7 +78,7 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	last, err := old.ask(ctx)
+	last, err := n.askOf(ctx, old)
 	if err != nil {
 		return 0 // it ends
 	}
@@ -120,7 +120,7 @@ func (n *node) awaitHeld(ctx context.Context, want *runtime.Node) time.Duration 
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	last, err := old.hold(ctx)
+	last, err := n.holdOf(ctx, old)
 	if err != nil || last.Role != "master" {
 		return 0 // it ends, or has lost its slots already
 	}

@@ -28,6 +28,7 @@ type backend struct {
 	direct     core.Endpoint // where the engine listens itself, if the fabric may use that
 	pid        int
 	maxClients int
+	replica    bool
 }
 
 // place is an address of one of several networks.
@@ -261,7 +262,7 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 	eps := make([]Endpoint, 0, len(n.endpoints))
 	for _, e := range n.endpoints {
 		ep := Endpoint{
-			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: n.owners[place{e.Network, e.VPC}], CutRemoved: e.CutRemoved, TLS: e.TLS,
+			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: n.owners[place{e.Network, e.VPC}], CutRemoved: e.Primary, TLS: e.TLS,
 			Advertised: e.Advertised, Names: e.Names, Source: e.Source,
 		}
 		ep.Listen = append(ep.Listen, e.Bound)
@@ -270,7 +271,7 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 		}
 		for _, id := range e.Nodes {
 			b, ok := n.backends[id]
-			if !ok {
+			if !ok || e.Primary && b.replica {
 				continue
 			}
 			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id].at, Socket: b.socket, Login: b.login, Direct: b.direct, PID: b.pid})

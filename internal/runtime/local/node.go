@@ -95,18 +95,6 @@ type node struct {
 	ending   atomic.Int64 // the process that its heir has ended, see across
 }
 
-// question asks for the engine's state at once.
-type question struct {
-	ctx    context.Context
-	hold   bool // writes shall wait first
-	answer chan<- answer
-}
-
-type answer struct {
-	state engine.State
-	err   error
-}
-
 func newNode(r *Runtime, uid string) *node {
 	return &node{
 		rt: r, log: r.cfg.Log, uid: uid,
@@ -151,40 +139,6 @@ func (n *node) poke() {
 // hasten makes the engine eager for a while.
 func (n *node) hasten() { n.hurried.Store(n.rt.cfg.Clock.Now().UnixNano()) }
 
-// observe has the engine asked by the node's goroutine.
-func (n *node) observe(ctx context.Context) (engine.State, error) {
-	return n.put(question{ctx: ctx})
-}
-
-// hold is observe after writes were made to wait.
-func (n *node) hold(ctx context.Context) (engine.State, error) {
-	return n.put(question{ctx: ctx, hold: true})
-}
-
-func (n *node) put(q question) (engine.State, error) {
-	ch := make(chan answer, 1)
-	ctx := q.ctx
-	q.answer = ch
-	select {
-	case n.questions <- q:
-	case <-ctx.Done():
-		return engine.State{}, ctx.Err()
-	case <-n.rt.ctx.Done():
-		return engine.State{}, errClosed
-	}
-	a := <-ch
-	return a.state, a.err
-}
-
-// ask gives what the engine says of its replication now.
-func (n *node) ask(ctx context.Context) (runtime.Replication, error) {
-	s, err := n.observe(ctx)
-	return runtime.Replication{
-		Role: s.Role, LinkUp: s.LinkUp, Offset: s.Offset, UsedMemory: s.UsedMemory, Clients: s.Clients,
-		OtherDatabases: s.OtherDatabases, Diverged: s.Diverged,
-	}, err
-}
-
 // run is the node's goroutine.
 func (n *node) run() {
 	defer n.letGo()
@@ -207,7 +161,9 @@ func (n *node) run() {
 		case <-n.poked:
 		case <-exited:
 		case q := <-n.questions:
-			n.reply(q)
+			if !n.reply(q) {
+				n.hangUp()
+			}
 		case <-timer:
 		}
 	}
@@ -227,22 +183,6 @@ func (n *node) hangUp() {
 		n.session = nil
 	}
 	n.done, n.quiet = false, n.rt.cfg.Clock.Now()
-}
-
-func (n *node) reply(q question) {
-	if n.session == nil {
-		q.answer <- answer{err: fmt.Errorf("local: node %s does not answer", n.id())}
-		return
-	}
-	ask := n.session.Observe
-	if q.hold {
-		ask = n.session.Hold
-	}
-	state, err := ask(q.ctx)
-	if err != nil && !errors.Is(err, engine.ErrBusy) {
-		n.hangUp()
-	}
-	q.answer <- answer{state, err}
 }
 
 // step does what comes next and gives the time until there is something to do

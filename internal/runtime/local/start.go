@@ -190,7 +190,7 @@ func (n *node) open(ctx context.Context, want *runtime.Node) time.Duration {
 	}
 	n.trouble = "the engine does not answer: " + err.Error()
 	n.noAnswer("")
-	if n.mute.reason == runtime.MuteStill && n.rt.keeps(ctx, want) {
+	if n.mute.reason == runtime.MuteStill && n.kept(ctx, want) {
 		n.log.Error("engine has long hung and is ended, though no replica is in sync", "node", n.id(), "pid", n.proc.pid)
 		n.proc.kill()
 		return never
