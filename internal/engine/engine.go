@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/runtime"
@@ -93,6 +94,9 @@ type Process struct {
 	Node   *runtime.Node
 }
 
+// ForGood is a limit of Session.Hold that does not end while anybody waits.
+const ForGood = 10 * 365 * 24 * time.Hour
+
 // Session is a connection to one process, used by one goroutine at a time. After
 // an error from Converge or Observe that is not ErrBusy it must be closed.
 type Session interface {
@@ -104,9 +108,9 @@ type Session interface {
 	Observe(ctx context.Context) (State, error)
 	// SetPace says how eagerly the engine shall do its chores.
 	SetPace(ctx context.Context, p Pace) error
-	// Hold makes writing clients of a primary wait, for runtime.HoldLimit from now, and
-	// gives the state after that.
-	Hold(ctx context.Context) (State, error)
+	// Hold makes writing clients of a primary wait, for so long from now if nobody lets
+	// them go on before, and gives the state after that.
+	Hold(ctx context.Context, limit time.Duration) (State, error)
 	// Meet introduces the engine to a node that does not know its cluster yet. Such a
 	// node learns from it where clients find the engine, which it would not from one
 	// that it looks for itself.

@@ -86,7 +86,9 @@ func (s *session) Close() error { return s.c.Close() }
 func (s *session) Shutdown(context.Context) error { return errors.ErrUnsupported }
 
 // Hold implements engine.Session. Memcached has no replicas to wait for.
-func (s *session) Hold(ctx context.Context) (engine.State, error) { return s.Observe(ctx) }
+func (s *session) Hold(ctx context.Context, _ time.Duration) (engine.State, error) {
+	return s.Observe(ctx)
+}
 
 // Meet implements engine.Session. Memcached has no cluster.
 func (s *session) Meet(context.Context, runtime.ClusterNode) error { return errors.ErrUnsupported }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"time"
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/engine"
@@ -18,8 +19,9 @@ type session struct {
 	// pace is what was set last, if anything was.
 	pace  engine.Pace
 	paced bool
-	// held: writes wait.
-	held bool
+	// held: writes wait. holdKnown: it is this session that said so last; an engine
+	// may have been left holding them for good.
+	held, holdKnown bool
 	// direct is where it listens for clients; nil before the first Converge.
 	direct *core.Endpoint
 	// place is in a cluster of shards; its want is nil elsewhere.
@@ -170,29 +172,33 @@ func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.S
 // holdWrites makes writing clients wait, or go on: after a change of the role they
 // get to know of that then.
 func (s *session) holdWrites(ctx context.Context, hold bool) error {
-	if s.held == hold {
+	switch {
+	case s.holdKnown && s.held == hold:
 		return nil
+	case hold:
+		return s.hold(ctx, runtime.HoldLimit)
 	}
-	return s.setHold(ctx, hold)
+	if _, err := s.conn.do(ctx, "CLIENT", "UNPAUSE"); err != nil {
+		return fmt.Errorf("valkey: let writes go on: %w", err)
+	}
+	s.held, s.holdKnown = false, true
+	return nil
 }
 
 // Hold implements engine.Session.
-func (s *session) Hold(ctx context.Context) (engine.State, error) {
-	if err := s.setHold(ctx, true); err != nil {
+func (s *session) Hold(ctx context.Context, limit time.Duration) (engine.State, error) {
+	if err := s.hold(ctx, limit); err != nil {
 		return engine.State{}, busy(err)
 	}
 	return s.Observe(ctx)
 }
 
-func (s *session) setHold(ctx context.Context, hold bool) error {
-	cmd := []string{"CLIENT", "UNPAUSE"}
-	if hold {
-		cmd = []string{"CLIENT", "PAUSE", strconv.FormatInt(runtime.HoldLimit.Milliseconds(), 10), "WRITE"}
-	}
-	if _, err := s.conn.do(ctx, cmd...); err != nil {
+// hold makes writes wait. One that is told to for longer already does not change that.
+func (s *session) hold(ctx context.Context, limit time.Duration) error {
+	if _, err := s.conn.do(ctx, "CLIENT", "PAUSE", strconv.FormatInt(limit.Milliseconds(), 10), "WRITE"); err != nil {
 		return fmt.Errorf("valkey: hold writes: %w", err)
 	}
-	s.held = hold
+	s.held, s.holdKnown = true, true
 	return nil
 }
 

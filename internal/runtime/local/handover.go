@@ -4,18 +4,22 @@ import (
 	"context"
 	"time"
 
+	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
 // A primary and its replica that change places do so in an order in which no write
 // is ever accepted that the next primary will not have:
 //
-//	old: takes writes --holds them-- --abdicates--> replica of new: takes none, nor will
-//	new: replica of old ---- has all that old has ---------------> primary
+//	old: takes writes --holds them for good--> abdicated ----> replica of new
+//	new: replica of old --- has all that old has ---> primary
 //
-// Whatever else changes roles, a primary is there before it is followed. When it was
-// decided, writes waited already and the replica had everything; but Larder may have
-// been away since then, for longer than an engine holds writes.
+// Nothing but Larder lets writes go on at an engine that has abdicated, so the two may
+// stay like that for as long as it is away. When it was decided, writes waited already
+// and the replica had everything; but Larder may have been away since then, for longer
+// than an engine holds writes by itself. Whatever else changes roles, a primary is there
+// before it is followed: an engine that leaves its replicas has them all come back at
+// once, which takes longer than all the rest.
 
 // handoverPatience is how long the two wait for each other.
 const handoverPatience = runtime.HoldLimit / 2
@@ -37,28 +41,37 @@ func (n *node) abdicates(want *runtime.Node) bool {
 // askTimeout bounds how long one engine waits for what another has to say.
 const askTimeout = 200 * time.Millisecond
 
-// awaitHeir gives how long a primary that makes way shall still wait for its heir to get
-// the rest.
+// awaitHeir has a primary that makes way abdicate once its heir has everything, and gives
+// how long it shall still wait for the heir to take over, whose role wakes it.
 func (n *node) awaitHeir(ctx context.Context, want *runtime.Node) time.Duration {
 	left, heir := handoverPatience-n.waited(), n.rt.byReplication(want.Network, *want.Primary)
 	if left <= 0 || heir == nil {
 		return 0
 	}
+	if n.abdicated.Load() == want {
+		return left
+	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	last, err := n.session.Hold(ctx)
+	last, err := n.session.Hold(ctx, engine.ForGood)
 	if err != nil {
 		return 0 // Converge meets the error again
 	}
 	next, err := n.askOf(ctx, heir)
-	if err == nil && (next.Role != "slave" || next.Offset >= last.Offset) {
+	switch {
+	case err != nil || next.Role == "slave" && next.Offset < last.Offset:
+		return min(left, time.Millisecond)
+	case next.Role != "slave":
 		return 0
 	}
-	return min(left, time.Millisecond)
+	n.abdicated.Store(want)
+	heir.poke()
+	return left
 }
 
 // awaitAbdication gives how long a replica that becomes a primary shall still wait
-// for the one that it takes over from; the change of that one's role wakes it.
+// for the one that it takes over from, which wakes it. That one may be a replica already,
+// as one that has waited for too long becomes: the two are compared then.
 func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Duration {
 	old := n.rt.byReplication(want.Network, n.state.Primary)
 	if n.state.Role != "slave" || old == nil {
@@ -67,6 +80,9 @@ func (n *node) awaitAbdication(ctx context.Context, want *runtime.Node) time.Dur
 	next := old.wanted()
 	if next == nil || next.Primary == nil || *next.Primary != want.Replication || !old.running.Load() {
 		return 0 // it ended, or does not follow this one
+	}
+	if old.abdicated.Load() == next {
+		return 0
 	}
 	rep, _ := n.rt.reports.get(old.id())
 	if n.waitFrom.IsZero() {

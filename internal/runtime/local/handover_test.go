@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-cache/larder/internal/engine"
 	"github.com/larder-cache/larder/internal/runtime"
 )
 
@@ -142,6 +143,52 @@ func TestHandoverAfterRestart(t *testing.T) {
 		r.wait(a.ID, "a primary", func(rep runtime.Report) bool { return rep.Role == "master" && rep.Generation == promoted.Generation })
 		if got := r.client(a, "DBSIZE"); got != fmt.Sprint(":", writes) {
 			t.Errorf("the new primary has %s keys of %d", got, writes)
+		}
+	})
+}
+
+// A primary that has made way accepts no write for as long as Larder is away, however
+// long that is. If Larder has thought better of it when it comes back, writes go on.
+func TestAbdicatedWhileAway(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		n := makeNode(kind)
+		r.apply(n)
+		r.settled(n)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		session, err := drivers[kind].Open(t.Context(), socketPath(r.cfg.RunDir, n.UID), &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, limit := range []time.Duration{engine.ForGood, time.Millisecond} { // a shorter hold changes nothing
+			if _, err := session.Hold(t.Context(), limit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := session.Close(); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 64)
+		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if k, err := conn.Read(answer); err == nil {
+			t.Fatalf("a write was not held: %s", answer[:k])
+		}
+		r.open()
+		r.apply(n)
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
+			t.Errorf("a write that waited gets %q, %v", answer[:k], err)
 		}
 	})
 }

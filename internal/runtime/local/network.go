@@ -56,10 +56,11 @@ type network struct {
 	world     policy.World
 	windows   map[string]policy.Window
 	instances []runtime.Instance
-	backends  map[string]backend // by node id
-	version   int64              // of all above
-	applied   int64              // the version that is in force
-	failed    map[string]string  // by node id: what keeps clients from it
+	backends  map[string]backend  // by node id
+	led       map[string][]string // where endpoints of primaries lead, by endpoint id
+	version   int64               // of all above
+	applied   int64               // the version that is in force
+	failed    map[string]string   // by node id: what keeps clients from it
 	// document is the version that the latest document made, revision the
 	// document's; enforced is the revision of the latest one that is in force.
 	document, revision, enforced int64
@@ -259,7 +260,7 @@ func (n *network) listening(endpoint string) runtime.Listening {
 func (n *network) compose() (v *Network, version int64, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	eps := make([]Endpoint, 0, len(n.endpoints))
+	eps, led := make([]Endpoint, 0, len(n.endpoints)), make(map[string][]string)
 	for _, e := range n.endpoints {
 		ep := Endpoint{
 			ID: e.ID, Network: e.Network, VPC: e.VPC, Node: n.owners[place{e.Network, e.VPC}], CutRemoved: e.Primary, TLS: e.TLS,
@@ -269,9 +270,14 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 		if !e.Advertised.IsZero() && e.Advertised != e.Bound {
 			ep.Listen = append(ep.Listen, e.Advertised)
 		}
-		for _, id := range e.Nodes {
+		nodes := e.Nodes
+		if e.Primary {
+			nodes = n.writers(e)
+			led[e.ID] = nodes
+		}
+		for _, id := range nodes {
 			b, ok := n.backends[id]
-			if !ok || e.Primary && b.replica {
+			if !ok {
 				continue
 			}
 			ep.Backends = append(ep.Backends, Backend{Node: id, VPC: n.nodes[id].at, Socket: b.socket, Login: b.login, Direct: b.direct, PID: b.pid})
@@ -281,7 +287,20 @@ func (n *network) compose() (v *Network, version int64, ok bool) {
 		}
 		eps = append(eps, ep)
 	}
+	n.led = led
 	return &Network{Endpoints: eps, World: n.world, Windows: n.windows, Instances: n.instances}, n.version, n.endpoints != nil
+}
+
+// writers are the nodes that a primary's endpoint leads to: of those that it shall lead
+// to the ones that are no replicas. Until one of them is none any more it stays where it
+// leads: who waits there would only be turned away elsewhere. n.mu is held.
+func (n *network) writers(e runtime.Endpoint) []string {
+	replica := func(id string) bool { return n.backends[id].uid == "" || n.backends[id].replica }
+	ready := slices.DeleteFunc(slices.Clone(e.Nodes), replica)
+	if len(ready) > 0 || len(e.Nodes) == 0 {
+		return ready
+	}
+	return slices.DeleteFunc(n.led[e.ID], replica)
 }
 
 // byNode says the failures of endpoints for the nodes that the document has behind

@@ -76,3 +76,45 @@ func TestListening(t *testing.T) {
 		}
 	}
 }
+
+// The endpoint of a primary leads to no replica. Until the node that it shall lead to has
+// become the primary, it stays where it is, if there is a primary there.
+func TestPrimaryEndpoint(t *testing.T) {
+	t.Parallel()
+	at := func(nodes ...string) *runtime.Document {
+		return &runtime.Document{Endpoints: []runtime.Endpoint{{ID: "primary", Nodes: nodes, Primary: true}}}
+	}
+	in := func(node string, replica bool) func(*network) {
+		return func(n *network) { n.setBackend(node, backend{uid: "u" + node, replica: replica}) }
+	}
+	leads := func(nodes ...string) func(*network) { return func(n *network) { n.setDocument(at(nodes...)) } }
+	ends := func(node string) func(*network) { return func(n *network) { n.dropBackend(node, "u"+node) } }
+	for _, tt := range []struct {
+		name  string
+		steps []func(*network)
+		want  string
+	}{
+		{"a primary", []func(*network){leads("a"), in("a", false)}, "a"},
+		{"a replica", []func(*network){leads("a"), in("a", true)}, ""},
+		{"the heir is a replica still", []func(*network){in("a", false), in("b", true), leads("a"), leads("b")}, "a"},
+		{"the heir has taken over", []func(*network){in("a", false), in("b", true), leads("a"), leads("b"), in("b", false)}, "b"},
+		{"the heir is a replica still, and the old primary one already", []func(*network){in("a", false), in("b", true), leads("a"), leads("b"), in("a", true)}, ""},
+		{"the heir is a replica still, and the old primary has ended", []func(*network){in("a", false), in("b", true), leads("a"), leads("b"), ends("a")}, ""},
+		{"the old primary comes back as a replica", []func(*network){in("a", false), in("b", true), leads("a"), leads("b"), ends("a"), in("a", true)}, ""},
+		{"nowhere", []func(*network){in("a", false), leads("a"), leads()}, ""},
+	} {
+		n := newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func() {}, func(runtime.Report) {})
+		for _, step := range tt.steps {
+			step(n)
+			n.compose()
+		}
+		v, _, _ := n.compose()
+		var got string
+		for _, b := range v.Endpoints[0].Backends {
+			got += b.Node
+		}
+		if got != tt.want {
+			t.Errorf("%s: it leads to %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

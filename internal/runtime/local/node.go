@@ -51,6 +51,9 @@ type node struct {
 	questions chan question
 	hurried   atomic.Int64 // when somebody last waited for the engine, in Unix nanoseconds
 	running   atomic.Bool  // there is a process
+	// abdicated is the spec by which the node has made way as a primary: it takes no
+	// writes any more, and its heir has all of them.
+	abdicated atomic.Pointer[runtime.Node]
 
 	mu       sync.Mutex
 	spec     *runtime.Node                  // what is wanted; nil: that there is no such node

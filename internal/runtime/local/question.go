@@ -77,7 +77,7 @@ func (n *node) reply(q question) bool {
 	}
 	ask := n.session.Observe
 	if q.hold {
-		ask = n.session.Hold
+		ask = func(ctx context.Context) (engine.State, error) { return n.session.Hold(ctx, runtime.HoldLimit) }
 	}
 	state, err := ask(q.ctx)
 	q.answer <- answer{state, err}
