@@ -73,25 +73,28 @@ func Launch(ctx context.Context, opts Options) (*Deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := opts.Dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "larder-"); err != nil {
+	t := tenant{Dir: opts.Dir}
+	if t.Dir == "" {
+		t.Made = true
+		if t.Dir, err = os.MkdirTemp("", "larder-"); err != nil {
 			return nil, err
 		}
 	}
-	sl, err := takeSlot()
+	sl, err := takeSlot(ctx, t, opts.fabric())
 	if err != nil {
 		return nil, err
 	}
-	d := &Deployment{
-		Dir: dir, DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"),
-		opts: opts, slot: sl, binary: binary, tail: &tail{},
-	}
+	d := deploymentIn(t.Dir, sl)
+	d.opts, d.binary = opts, binary
 	if err := d.Start(ctx); err != nil {
 		_ = d.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+func deploymentIn(dir string, s *slot) *Deployment {
+	return &Deployment{Dir: dir, DataDir: filepath.Join(dir, "data"), RunDir: filepath.Join(dir, "run"), slot: s, tail: &tail{}}
 }
 
 // Start starts the server of a deployment whose server does not run.
@@ -301,6 +304,9 @@ func (d *Deployment) Close() error {
 		err = errors.Join(err, os.RemoveAll(d.Dir))
 	}
 	err = errors.Join(err, d.left())
+	if err == nil {
+		err = d.slot.let(tenant{})
+	}
 	d.slot.release()
 	return err
 }

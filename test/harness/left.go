@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,9 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/larder-cache/larder/internal/config"
 	"github.com/larder-cache/larder/internal/netns"
+	"github.com/larder-cache/larder/internal/runtime/local/fabric/kernel"
 )
 
 // Processes are the pids of all processes that belong to this deployment: they
@@ -91,4 +94,31 @@ func (d *Deployment) left() error {
 		left = append(left, fmt.Errorf("left behind: namespaces %v, %v", names, err))
 	}
 	return errors.Join(left...)
+}
+
+// bury ends what runs of a deployment whose test was killed, and takes its networks
+// away; its directory stays. The server goes with the others, so that they are looked
+// for until nobody has started another.
+func (d *Deployment) bury(ctx context.Context) error {
+	err := Await(ctx, 20*time.Second, func(context.Context) error {
+		pids := d.Processes()
+		for _, pid := range pids {
+			p, err := os.FindProcess(pid) // this one, also if its number is used again
+			if err == nil && d.owns(pid) {
+				_ = p.Kill()
+			}
+		}
+		if len(pids) > 0 {
+			return fmt.Errorf("processes %v do not end", pids)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Sockets of dead relays would be dialled.
+	if err := os.RemoveAll(d.RunDir); err != nil {
+		return err
+	}
+	return errors.Join(kernel.Stop(ctx, d.RunDir, d.Name()), d.left())
 }
