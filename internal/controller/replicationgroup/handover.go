@@ -71,8 +71,9 @@ func (w World) heirs(members []*member, r roles) (wanted bool, heirs []*member) 
 		}
 		return false, nil
 	case h == nil:
-		if !r.sourceIsLast(members) {
-			return false, nil
+		unready := func(m *member) bool { return m != r.source && !inSync(m, r.source) }
+		if !r.sourceIsLast(members) || slices.ContainsFunc(members, unready) {
+			return false, nil // writers do not wait while replicas fill
 		}
 		h = &resource.Handover{}
 	case r.primary.id() != h.From:

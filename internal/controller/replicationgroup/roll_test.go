@@ -89,6 +89,25 @@ func TestUpgrade(t *testing.T) {
 	)
 }
 
+// The source does not hand over while a replica still fills: that is work for the same
+// processors as the handover, for which writers wait.
+func TestUpgradeWaitsForAllReplicas(t *testing.T) {
+	t.Parallel()
+	l := newGroup(t, 3, failover)
+	upgrade(t, l, "valkey", "8.0.1")
+	l.Runtime.FailStart(node3, "no memory")
+	for range 5 {
+		l.Settle(t)
+		l.Clock.Advance(5 * time.Second)
+	}
+	if g, last := group(l), node(l, node3); g.Status.Primary != "rg-001" || g.Status.HandoverSince != nil || last.Status.Incarnation != 2 {
+		t.Fatalf("status %+v while the last replica is %+v", g.Status, last.Status)
+	}
+	l.Runtime.FailStart(node3, "")
+	settleSlowly(t, l)
+	wantVersion(t, l, "valkey", "8.0.1", 2, 2, 2)
+}
+
 // The same program may serve both versions: nothing is started anew.
 func TestUpgradeInPlace(t *testing.T) {
 	t.Parallel()
