@@ -25,6 +25,26 @@ func newHastyRig(t testing.TB) *rig {
 	return r
 }
 
+// endlessScript keeps a node busy until its script is killed. What comes then is an
+// error if the script ended by itself.
+func (r *rig) endlessScript(n runtime.Node) (ended <-chan error) {
+	r.t.Helper()
+	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	end := make(chan error, 1)
+	go func() {
+		answer, err := attempt(conn, "EVAL", "while true do end", "0")
+		if err == nil && !strings.HasPrefix(answer, "-") {
+			err = fmt.Errorf("the script ended with %s", answer)
+		}
+		end <- err
+	}()
+	return end
+}
+
 // TestBusyEngineIsTold: a script that does not end is reported once it has kept the
 // engine for long, its process is left alone, and the report ends with the script. So
 // it is with an engine that says so itself and with one that gives no answer at all.
@@ -36,19 +56,7 @@ func TestBusyEngineIsTold(t *testing.T) {
 		primary = next(primary, func(n *runtime.Node) { n.Settings = map[string]string{"lua-time-limit": "100"} })
 		r.apply(primary, replica)
 		pid := r.settled(primary).PID
-		ended := make(chan error, 1)
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, primary.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		go func() {
-			answer, err := attempt(conn, "EVAL", "while true do end", "0")
-			if err == nil && !strings.HasPrefix(answer, "-") {
-				err = fmt.Errorf("the script ended with %s", answer)
-			}
-			ended <- err
-		}()
+		ended := r.endlessScript(primary)
 		rep := r.wait(primary.ID, "busy", func(rep runtime.Report) bool { return rep.Mute != "" })
 		if rep.Mute != runtime.MuteBusy || rep.PID != pid || rep.Phase != runtime.PhaseRunning {
 			t.Errorf("it is reported as %+v", rep)

@@ -281,3 +281,29 @@ func TestNobodyFollowsTooEarly(t *testing.T) {
 		r.settledAll(nodes)
 	})
 }
+
+// TestJoiningPastABusyShard: a new replica waits for all engines of its cluster, says
+// for which if it takes long, and joins when they answer.
+func TestJoiningPastABusyShard(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2)}
+		nodes[1] = next(nodes[1], func(n *runtime.Node) { n.Settings = map[string]string{"lua-time-limit": "100"} })
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		ended := r.endlessScript(nodes[1])
+		nodes = append(nodes, member(kind, 3))
+		clustered(nodes, []int{0, 1, 0}, slots)
+		r.apply(nodes...)
+		r.wait(nodes[2].ID, "telling", func(rep runtime.Report) bool { return rep.Message == "waits for an answer of "+nodes[1].ID })
+		eventually(t, "the script ends", func() bool { return r.client(nodes[1], "SCRIPT", "KILL") == "+OK" })
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		r.settledAll(nodes)
+		r.wait(nodes[2].ID, "silent", func(rep runtime.Report) bool { return rep.Message == "" })
+	})
+}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/larder-cache/larder/internal/runtime"
@@ -14,6 +15,8 @@ const (
 	// it: what such an engine tells them is wrong.
 	joinPause    = 5 * time.Millisecond
 	joinPatience = 3 * time.Second
+	// vouchPatience is how long a replica-to-be waits for others before it says so.
+	vouchPatience = 3 * time.Second
 	// introPause is the wait before others are asked again to introduce themselves.
 	introPause = 200 * time.Millisecond
 )
@@ -37,22 +40,25 @@ func (n *node) askAround(want *runtime.Node) {
 		return
 	}
 	n.introAt = now
-	n.rt.introduce(want, n.state.Strangers)
+	for _, stranger := range n.rt.members(n.state.Strangers) {
+		stranger.shallMeet(want.Cluster.Self)
+	}
 }
 
-// introduce tells the nodes with these names in the cluster of a node of that node.
-func (r *Runtime) introduce(to *runtime.Node, names []string) {
-	wanted := make(map[string]bool, len(names))
-	for _, name := range names {
-		wanted[name] = true
+// members are the nodes with these ids in their cluster.
+func (r *Runtime) members(ids []string) (nodes []*node) {
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.nodes {
 		if want := n.wanted(); want != nil && want.Cluster != nil && wanted[want.Cluster.Self.ID] {
-			n.shallMeet(to.Cluster.Self)
+			nodes = append(nodes, n)
 		}
 	}
+	return nodes
 }
 
 // shallMeet has the node introduce itself to another.
@@ -91,33 +97,29 @@ func (n *node) meetOthers(ctx context.Context) error {
 // its cluster again whether they know its primary for one.
 func (n *node) awaitVouchers(want *runtime.Node) time.Duration {
 	primary := want.Cluster.Primary
-	waits := false
-	for _, other := range n.rt.clusterOf(want) {
+	peers := make([]string, 0, len(want.Cluster.Peers))
+	for _, p := range want.Cluster.Peers {
+		peers = append(peers, p.ID)
+	}
+	var open []string
+	for _, other := range n.rt.members(peers) {
 		if other.running.Load() && !n.vouched(other, primary) {
 			other.shallVouch(n, primary)
-			waits = true
+			open = append(open, other.id())
 		}
 	}
-	if waits {
-		return joinPause
+	if len(open) == 0 {
+		n.waitFrom = time.Time{}
+		return 0
 	}
-	return 0
-}
-
-// clusterOf are the other nodes of the cluster of a node.
-func (r *Runtime) clusterOf(of *runtime.Node) (nodes []*node) {
-	peers := make(map[string]bool, len(of.Cluster.Peers))
-	for _, p := range of.Cluster.Peers {
-		peers[p.ID] = true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, n := range r.nodes {
-		if want := n.wanted(); want != nil && want.Cluster != nil && peers[want.Cluster.Self.ID] {
-			nodes = append(nodes, n)
+	if n.waited() > vouchPatience {
+		// One that is busy with a long script keeps all others of its cluster waiting.
+		if trouble := "waits for an answer of " + slices.Min(open); n.trouble != trouble {
+			n.trouble = trouble
+			n.report(n.phase())
 		}
 	}
-	return nodes
+	return joinPause
 }
 
 func (n *node) vouched(other *node, primary string) bool {
