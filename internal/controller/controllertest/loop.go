@@ -116,6 +116,18 @@ func (l *Loop) Pass(t testing.TB, c reconcile.Controller, key string) time.Durat
 	return wait
 }
 
+// Round runs every controller once over each of its keys and records what the runtime
+// has reported.
+func (l *Loop) Round(t testing.TB) {
+	t.Helper()
+	for _, c := range l.Controllers {
+		for _, key := range l.Keys(c) {
+			l.Pass(t, c, key)
+		}
+	}
+	l.Deliver(t)
+}
+
 // Keys are a controller's keys.
 func (l *Loop) Keys(c reconcile.Controller) (keys []string) {
 	l.Store.Local(func(r store.Reader) { keys = c.Keys(r) })

@@ -22,9 +22,7 @@ func TestClockJumps(t *testing.T) {
 		t.Run("failover "+name, func(t *testing.T) {
 			t.Parallel()
 			l := newGroup(t, 3, failover)
-			for range 5 {
-				l.Runtime.Write(primary)
-			}
+			write(l, 5)
 			before := len(controllertest.Events(l.Store))
 			l.Clock.Advance(jump)
 			l.Runtime.Kill(node1)
@@ -50,13 +48,7 @@ func TestClockJumps(t *testing.T) {
 			l.Runtime.Kill(node2)
 			l.Settle(t)
 			l.Clock.Advance(jump)
-			var waited time.Duration
-			for waits := l.Settle(t); len(waits) > 0; waits = l.Settle(t) {
-				if waited += waits[0]; waited > 30*time.Second {
-					t.Fatalf("it is still not back after %v", waited)
-				}
-				l.Clock.Advance(waits[0])
-			}
+			settleWithin(t, l, 30*time.Second)
 			if n := node(l, node2); n.Status.Phase != resource.NodeRunning || !n.Status.LinkUp {
 				t.Errorf("the replica is %+v", n.Status)
 			}
@@ -70,14 +62,7 @@ func TestClockJumps(t *testing.T) {
 			})
 			l.Settle(t)
 			l.Clock.Advance(jump)
-			var waited time.Duration
-			for waits := l.Settle(t); len(waits) > 0; waits = l.Settle(t) {
-				// The shortest is that after which the replica is asked again.
-				if waited += waits[0]; waited > 10*time.Second {
-					t.Fatalf("writes are still held after %v: %+v", waited, group(l).Status)
-				}
-				l.Clock.Advance(waits[0])
-			}
+			settleWithin(t, l, 10*time.Second)
 			if g := group(l); g.Spec.Handover != nil || g.Status.Primary != "rg-001" || !l.Runtime.Write(primary) {
 				t.Errorf("the group is %+v, %+v", g.Spec.Handover, g.Status)
 			}

@@ -13,9 +13,7 @@ import (
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, failover)
-	for range 5 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 5)
 	l.Runtime.Set(node2, 4) // it lags
 	l.Clock.Advance(time.Minute)
 	before := len(controllertest.Events(l.Store))
@@ -80,9 +78,7 @@ func TestFailoverEndpoint(t *testing.T) {
 func TestLostPrimaryComesBack(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, nil)
-	for range 3 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 3)
 	l.Runtime.Set(node2, 2)
 	before := len(controllertest.Events(l.Store))
 	l.Runtime.Auto = false
@@ -265,9 +261,7 @@ func TestStartingReplica(t *testing.T) {
 func TestAnEmptyReplicaIsNoSurvivor(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, failover)
-	for range 5 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 5)
 	l.Clock.Advance(time.Minute)
 	before := len(controllertest.Events(l.Store))
 	l.Runtime.Auto = false

@@ -55,9 +55,7 @@ func wantMode(t *testing.T, l *controllertest.Loop, mode string, writes int64) {
 func TestClusterMode(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, failover)
-	for range 7 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 7)
 	before := len(controllertest.Events(l.Store))
 	setMode(t, l, resource.ModeCompatible)
 	settleSlowly(t, l)
@@ -115,12 +113,7 @@ func TestClusterModeOutside(t *testing.T) {
 	setMode(t, l, resource.ModeCompatible)
 	seen := false
 	for range 40 {
-		for _, c := range l.Controllers {
-			for _, key := range l.Keys(c) {
-				l.Pass(t, c, key)
-			}
-		}
-		l.Deliver(t)
+		l.Round(t)
 		e := l.Runtime.Engine(node2)
 		first := l.Runtime.Engine(node1)
 		if c := e.Node.Cluster; c != nil && e.Role == "slave" && first.Node.Cluster == nil && first.Role == "master" {
@@ -148,9 +141,7 @@ func TestClusterModeWithLosses(t *testing.T) {
 	for _, lost := range []string{node1, node2, node3} {
 		for passes := 0; passes < 40; passes += 2 {
 			l := newGroup(t, 3, failover)
-			for range 7 {
-				l.Runtime.Write(primary)
-			}
+			write(l, 7)
 			to := resource.ModeCompatible
 			if passes%4 == 0 {
 				setMode(t, l, to)
@@ -158,15 +149,7 @@ func TestClusterModeWithLosses(t *testing.T) {
 				to = resource.ModeDisabled
 			}
 			setMode(t, l, to)
-			for range passes {
-				for _, c := range l.Controllers {
-					for _, key := range l.Keys(c) {
-						l.Pass(t, c, key)
-					}
-				}
-				l.Deliver(t)
-				l.Clock.Advance(10 * time.Millisecond)
-			}
+			hurry(t, l, passes)
 			l.Clock.Advance(10 * time.Second)
 			l.Runtime.Kill(lost)
 			settleSlowly(t, l)
@@ -184,9 +167,7 @@ func TestClusterModeAbandoned(t *testing.T) {
 	t.Parallel()
 	for _, passes := range []int{0, 3, 6} {
 		l := newGroup(t, 3, failover)
-		for range 7 {
-			l.Runtime.Write(primary)
-		}
+		write(l, 7)
 		setMode(t, l, resource.ModeCompatible)
 		for range passes {
 			for _, key := range l.Keys(l.Controllers[0]) {

@@ -15,9 +15,7 @@ import (
 func TestReplicaCount(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 1, nil)
-	for range 3 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 3)
 	l.Runtime.Auto = false
 	l.Update(t, func(tx *store.Tx) {
 		g, _ := resource.ReplicationGroups.Get(tx, groupKey)

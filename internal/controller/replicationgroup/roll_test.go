@@ -54,9 +54,7 @@ func wantVersion(t *testing.T, l *controllertest.Loop, engine, version string, p
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 3, failover)
-	for range 7 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 7)
 	before := len(controllertest.Events(l.Store))
 	upgrade(t, l, "valkey", "8.0.1")
 	settleSlowly(t, l)
@@ -125,9 +123,7 @@ const next1 = node1 + "-next"
 func TestUpgradeOfOneNode(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 1, nil)
-	for range 7 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 7)
 	old := node(l, node1)
 	l.Runtime.Auto = false
 	before := len(controllertest.Events(l.Store))
@@ -168,19 +164,9 @@ func TestUpgradeOfOneNodeWithLosses(t *testing.T) {
 	for _, lost := range []string{node1, next1} {
 		for passes := range 20 {
 			l := newGroup(t, 1, nil)
-			for range 7 {
-				l.Runtime.Write(primary)
-			}
+			write(l, 7)
 			upgrade(t, l, "valkey", "8.0.1")
-			for range passes {
-				for _, c := range l.Controllers {
-					for _, key := range l.Keys(c) {
-						l.Pass(t, c, key)
-					}
-				}
-				l.Deliver(t)
-				l.Clock.Advance(10 * time.Millisecond)
-			}
+			hurry(t, l, passes)
 			l.Runtime.Kill(lost)
 			l.Deliver(t)
 			left := max(l.Runtime.Engine(node1).Data, l.Runtime.Engine(next1).Data)
@@ -222,19 +208,9 @@ func TestUpgradeWithLosses(t *testing.T) {
 	for _, lost := range []string{node1, node2, node3} {
 		for passes := range 40 {
 			l := newGroup(t, 3, failover)
-			for range 7 {
-				l.Runtime.Write(primary)
-			}
+			write(l, 7)
 			upgrade(t, l, "valkey", "8.0.1")
-			for range passes {
-				for _, c := range l.Controllers {
-					for _, key := range l.Keys(c) {
-						l.Pass(t, c, key)
-					}
-				}
-				l.Deliver(t)
-				l.Clock.Advance(10 * time.Millisecond)
-			}
+			hurry(t, l, passes)
 			l.Clock.Advance(10 * time.Second)
 			l.Runtime.Kill(lost)
 			settleSlowly(t, l)
@@ -258,9 +234,7 @@ func TestServiceUpdate(t *testing.T) {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
 			l := newGroup(t, 2, nil)
-			for range 7 {
-				l.Runtime.Write(primary)
-			}
+			write(l, 7)
 			l.Runtime.Install("redis", "7.2.0")
 			l.Controllers[0] = withPrograms(l, map[string]string{"redis": "7.2.0"})
 			l.Update(t, func(tx *store.Tx) {

@@ -59,9 +59,7 @@ func wantType(t *testing.T, l *controllertest.Loop, nodeType, maxmemory string) 
 func TestScale(t *testing.T) {
 	t.Parallel()
 	l := newGroup(t, 2, nil)
-	for range 3 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 3)
 	before := len(controllertest.Events(l.Store))
 	scale(t, l, small)
 	l.Settle(t)
@@ -80,9 +78,7 @@ func TestScaleDownTooFar(t *testing.T) {
 	l := newGroup(t, 2, nil)
 	scale(t, l, small)
 	l.Settle(t)
-	for range 101 {
-		l.Runtime.Write(primary)
-	}
+	write(l, 101)
 	before := len(controllertest.Events(l.Store))
 	scale(t, l, micro)
 	l.Settle(t)

@@ -2,6 +2,7 @@ package replicationgroup_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/larder-cache/larder/internal/controller/cachecluster"
 	"github.com/larder-cache/larder/internal/controller/controllertest"
@@ -54,6 +55,35 @@ func newGroup(t testing.TB, n int, edit func(*controllertest.Loop, *resource.Rep
 }
 
 func failover(_ *controllertest.Loop, g *resource.ReplicationGroup) { g.Spec.AutomaticFailover = true }
+
+// write has n writes accepted by the primary.
+func write(l *controllertest.Loop, n int) {
+	for range n {
+		l.Runtime.Write(primary)
+	}
+}
+
+// hurry lets n rounds go by in little time.
+func hurry(t testing.TB, l *controllertest.Loop, n int) {
+	t.Helper()
+	for range n {
+		l.Round(t)
+		l.Clock.Advance(10 * time.Millisecond)
+	}
+}
+
+// settleWithin lets as much time go by as the controllers wait for, and no more than a
+// limit, until nothing waits.
+func settleWithin(t testing.TB, l *controllertest.Loop, limit time.Duration) {
+	t.Helper()
+	var waited time.Duration
+	for waits := l.Settle(t); len(waits) > 0; waits = l.Settle(t) {
+		if waited += waits[0]; waited > limit {
+			t.Fatalf("the group does not settle within %v: %+v", limit, group(l))
+		}
+		l.Clock.Advance(waits[0])
+	}
+}
 
 func group(l *controllertest.Loop) (g *resource.ReplicationGroup) {
 	l.Store.Local(func(r store.Reader) { g, _ = resource.ReplicationGroups.Get(r, groupKey) })
