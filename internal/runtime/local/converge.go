@@ -72,8 +72,9 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 // inOrder sees to what has to be true before the engine is changed, and gives
 // how long to wait for it.
 func (n *node) inOrder(ctx context.Context, want *runtime.Node) time.Duration {
-	if n.state.Role == "" && n.rec.Ready {
-		// Larder was away. What it is to do may have been decided before.
+	// Larder was away, and what it is to do may have been decided before; or the engine's
+	// heir has taken its slots, which makes it a replica by itself.
+	if n.state.Role == "" && n.rec.Ready || n.state.Role == "master" && want.Cluster != nil && want.Primary != nil {
 		if state, err := n.session.Observe(ctx); err == nil {
 			n.state = state
 		}
