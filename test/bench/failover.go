@@ -35,20 +35,28 @@ type strike struct {
 	line
 	rounds int
 	do     func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error
+	// sharded: in a group in cluster mode, of one shard, whose client goes where it is
+	// sent.
+	sharded bool
 }
 
 // failover measures how long no write is accepted at the primary endpoint, under a
 // writer at 1 kHz, when the primary is killed, when it is stopped, and when a replica
 // takes over as planned; every write that was acknowledged is looked for afterwards.
 func failover(ctx context.Context, b *bench) ([]line, error) {
-	const under = " time to the next accepted write at the same endpoint, writer at 1 kHz"
+	const (
+		under   = " time to the next accepted write at the same endpoint, writer at 1 kHz"
+		between = " longest time between two accepted writes, writer at 1 kHz"
+	)
 	var all []line
 	for _, fabric := range fabrics() {
 		for _, s := range []strike{
-			{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, b.rounds(20, 5), strikeWith(syscall.SIGKILL)},
-			{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, b.rounds(10, 3), strikeWith(syscall.SIGSTOP)},
-			{line{what: "TestFailover: longest time between two accepted writes, writer at 1 kHz", bars: []bar{medianAtMost(30)}}, b.rounds(20, 5), testFailover},
-			{line{what: "redis 7 becomes valkey 8 in all three nodes: longest time between two accepted writes, writer at 1 kHz", bars: []bar{medianAtMost(30)}}, b.rounds(10, 3), changeEngine},
+			{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, 0, strikeWith(syscall.SIGKILL), false},
+			{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, 0, strikeWith(syscall.SIGSTOP), false},
+			{line{what: "TestFailover:" + between, bars: []bar{medianAtMost(30)}}, 0, testFailover, false},
+			{line{what: "redis 7 becomes valkey 8 in all three nodes:" + between, bars: []bar{medianAtMost(30)}}, 0, changeEngine, false},
+			{line{what: "primary of a shard killed: time to the next accepted write, writer at 1 kHz that goes where it is sent", bars: []bar{medianAtMost(30)}}, b.rounds(20, 3), strikeWith(syscall.SIGKILL), true},
+			{line{what: "TestFailover of a shard:" + between, bars: []bar{medianAtMost(30)}}, b.rounds(20, 3), testFailover, true},
 		} {
 			s.what, s.unit = fabric+" fabric, "+s.what, "ms"
 			lost, err := s.measure(ctx, fabric)
@@ -69,11 +77,18 @@ func (s *strike) measure(ctx context.Context, fabric string) (line, error) {
 			id := fmt.Sprintf("f%d", n)
 			in := groupOf(id, 3, false)
 			in.AutomaticFailoverEnabled = aws.Bool(true)
+			if s.sharded {
+				in.NumCacheClusters, in.NumNodeGroups, in.ReplicasPerNodeGroup = nil, aws.Int32(1), aws.Int32(2)
+				in.CacheParameterGroupName = aws.String("default.redis7.cluster.on")
+			}
 			g, err := createReady(ctx, api, in)
 			if err != nil {
 				return err
 			}
-			w := &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}
+			w, err := s.writer(ctx, d, g)
+			if err != nil {
+				return err
+			}
 			took, missing, err := w.failOver(ctx, func() error { return s.do(ctx, d, g) })
 			if err != nil {
 				return err
@@ -91,14 +106,33 @@ func (s *strike) measure(ctx context.Context, fabric string) (line, error) {
 	return lost, err
 }
 
+// writer writes at the primary endpoint, or as a cluster's clients do, who know all
+// nodes.
+func (s *strike) writer(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) (*writer, error) {
+	if !s.sharded {
+		return &writer{addr: harness.Addr(g.NodeGroups[0].PrimaryEndpoint)}, nil
+	}
+	nodes, err := d.Nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{addr: harness.Addr(g.ConfigurationEndpoint)}
+	for _, id := range g.MemberClusters {
+		w.others = append(w.others, nodes[id+"/0001"].Address)
+	}
+	return w, nil
+}
+
 // strikeWith sends a signal to the primary of a group.
 func strikeWith(s syscall.Signal) func(context.Context, *harness.Deployment, types.ReplicationGroup) error {
 	return func(ctx context.Context, d *harness.Deployment, g types.ReplicationGroup) error {
-		node, err := d.Node(ctx, primaryOf(g)+"/0001")
-		if err != nil {
-			return err
+		nodes, err := d.Nodes(ctx)
+		for _, id := range g.MemberClusters {
+			if n := nodes[id+"/0001"]; n.Role == "primary" {
+				return syscall.Kill(n.PID, s)
+			}
 		}
-		return syscall.Kill(node.PID, s)
+		return errors.Join(err, errors.New("no member is the primary"))
 	}
 }
 
@@ -153,23 +187,17 @@ func (w *writer) failOver(ctx context.Context, strike func() error) (time.Durati
 	return w.longest, missing, nil
 }
 
-func primaryOf(g types.ReplicationGroup) string {
-	for _, m := range g.NodeGroups[0].NodeGroupMembers {
-		if aws.ToString(m.CurrentRole) == "primary" {
-			return *m.CacheClusterId
-		}
-	}
-	return ""
-}
-
 // writer writes a new field of one hash each millisecond, over a connection that
 // it makes anew when it is lost.
 type writer struct {
 	addr string
 	// find, if set, says where to go after a write has failed.
 	find func() string
-	conn net.Conn
-	in   *bufio.Reader
+	// others, if set, are nodes of a cluster that are tried by turns then; any of them
+	// sends the writer to the right one.
+	others []string
+	conn   net.Conn
+	in     *bufio.Reader
 
 	next         int
 	acknowledged []int
@@ -198,8 +226,13 @@ func (w *writer) write(ctx context.Context, enough func() bool) error {
 		} else {
 			w.gapped = true
 			w.hangUp()
-			if w.find != nil {
+			switch to := moved(err); {
+			case to != "":
+				w.addr = to
+			case w.find != nil:
 				w.addr = w.find()
+			case len(w.others) > 0:
+				w.addr = w.others[w.next%len(w.others)]
 			}
 			if time.Now().After(deadline) {
 				return fmt.Errorf("no write is accepted any more: %w", err)
@@ -220,6 +253,14 @@ func (w *writer) one() error {
 		err = errors.New(answer)
 	}
 	return err
+}
+
+// moved is where an engine sends the writer; empty: it does not.
+func moved(err error) string {
+	if f := strings.Fields(err.Error()); len(f) == 3 && f[0] == "-MOVED" {
+		return f[2]
+	}
+	return ""
 }
 
 func (w *writer) call(command string) (string, error) {
