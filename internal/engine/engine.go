@@ -98,7 +98,7 @@ type Process struct {
 const ForGood = 10 * 365 * 24 * time.Hour
 
 // Session is a connection to one process, used by one goroutine at a time. After
-// an error from Converge or Observe that is not ErrBusy it must be closed.
+// an error from Converge, Observe or Replicas that is not ErrBusy it must be closed.
 type Session interface {
 	// Converge makes role, users, settings and the listener for clients those of n
 	// and reads them back. It may be repeated at will. refused says in sentences what
@@ -106,6 +106,9 @@ type Session interface {
 	Converge(ctx context.Context, n *runtime.Node) (s State, refused []string, err error)
 	// Observe asks how the engine is.
 	Observe(ctx context.Context) (State, error)
+	// Replicas is of Observe only how many are connected: a sign of life that costs
+	// little, for who asks many engines many times a second.
+	Replicas(ctx context.Context) (int, error)
 	// SetPace says how eagerly the engine shall do its chores.
 	SetPace(ctx context.Context, p Pace) error
 	// Hold makes writing clients of a primary wait, for so long from now if nobody lets

@@ -98,6 +98,12 @@ func (s *session) Misjudges(context.Context, string) (bool, error) {
 	return false, errors.ErrUnsupported
 }
 
+// Replicas implements engine.Session. Memcached has none, but may answer.
+func (s *session) Replicas(ctx context.Context) (int, error) {
+	_, err := s.do(ctx, "stats")
+	return 0, err
+}
+
 // SetPace implements engine.Session. Memcached has only one.
 func (s *session) SetPace(context.Context, engine.Pace) error { return nil }
 

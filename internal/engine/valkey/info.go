@@ -105,8 +105,7 @@ func parseReplica(name, value string) (r replicaLine, ok bool) {
 // isDatabase reports whether a line of INFO is about a database that has keys.
 func isDatabase(name string) bool {
 	digits, ok := strings.CutPrefix(name, "db")
-	_, err := strconv.Atoi(digits)
-	return ok && err == nil
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 func number(value string) int64 {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -114,13 +113,18 @@ func (c *conn) exchange(ctx context.Context, answers int, cmds ...[]string) ([]r
 }
 
 func appendCommand(b []byte, args []string) []byte {
-	b = fmt.Appendf(b, "*%d\r\n", len(args))
+	b = appendSize(b, '*', len(args))
 	for _, a := range args {
-		b = fmt.Appendf(b, "$%d\r\n", len(a))
+		b = appendSize(b, '$', len(a))
 		b = append(b, a...)
 		b = append(b, '\r', '\n')
 	}
 	return b
+}
+
+func appendSize(b []byte, kind byte, n int) []byte {
+	b = strconv.AppendInt(append(b, kind), int64(n), 10)
+	return append(b, '\r', '\n')
 }
 
 var errProtocol = errors.New("valkey: not an answer of the protocol")

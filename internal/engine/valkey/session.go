@@ -215,6 +215,15 @@ func (s *session) Observe(ctx context.Context) (engine.State, error) {
 	return state, busy(err)
 }
 
+// Replicas implements engine.Session.
+func (s *session) Replicas(ctx context.Context) (int, error) {
+	r, err := s.conn.do(ctx, "INFO", "replication")
+	if err != nil {
+		return 0, busy(fmt.Errorf("valkey: ask for the replicas: %w", err))
+	}
+	return parseState(r.text).Replicas, nil
+}
+
 func (s *session) observe(ctx context.Context) (engine.State, error) {
 	replies, err := s.conn.pipeline(ctx, s.questions()...)
 	if err != nil {
