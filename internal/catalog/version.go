@@ -1,7 +1,7 @@
 package catalog
 
 import (
-	"slices"
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -65,18 +65,22 @@ var successor = map[string]string{Redis: Valkey}
 // Compare compares two dotted versions number by number, as far as both go:
 // "7.0" equals "7.0.15". Parts that are not numbers count as 0.
 func Compare(a, b string) int {
-	x, y := numbers(a), numbers(b)
-	n := min(len(x), len(y))
-	return slices.Compare(x[:n], y[:n])
+	for more := true; more; {
+		var x, y string
+		var moreX, moreY bool
+		x, a, moreX = strings.Cut(a, ".")
+		y, b, moreY = strings.Cut(b, ".")
+		if c := cmp.Compare(number(x), number(y)); c != 0 {
+			return c
+		}
+		more = moreX && moreY
+	}
+	return 0
 }
 
-func numbers(version string) []int {
-	parts := strings.Split(version, ".")
-	out := make([]int, len(parts))
-	for i, p := range parts {
-		out[i], _ = strconv.Atoi(p)
-	}
-	return out
+func number(part string) int {
+	n, _ := strconv.Atoi(part)
+	return n
 }
 
 // own is a binary's version as a version of its own, for a catalogue that

@@ -64,7 +64,10 @@ func Render(family, version string, values map[string]string, node catalog.NodeT
 		if p.ChangeType == RequiresReboot {
 			target = d.Start
 		}
-		v := f.Value(values, p.Name)
+		v, set := values[p.Name]
+		if !set {
+			v = p.Default
+		}
 		if p.Allowed == "-" && strings.HasPrefix(v, "-") {
 			v = "-1" // thresholds: any negative number turns them off, engines take only this one
 		}

@@ -78,12 +78,17 @@ func (c controller) find(match func(*resource.CacheCluster) bool) (keys []string
 // and acting.
 func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, error) {
 	now := c.Clock.Now()
+	var steps []step.Step
+	var wait time.Duration
 	var ask []string
 	c.Store.Local(func(r store.Reader) {
 		if w, ok := c.observe(r, key, now); ok {
-			_, _, ask = Plan(w)
+			steps, wait, ask = Plan(w)
 		}
 	})
+	if len(steps) == 0 && len(ask) == 0 {
+		return wait, nil
+	}
 	var offsets, memory map[string]int64
 	if len(ask) > 0 {
 		answers := step.Ask(ctx, c.Prober, c.Log, ask)
@@ -104,13 +109,12 @@ func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, e
 }
 
 func (c controller) observe(r store.Reader, key string, now time.Time) (World, bool) {
-	cluster := step.ReadCluster(r, c.Engines, key)
-	if cluster == nil || cluster.Record.Spec.ReplicationGroupID != "" {
+	record, ok := resource.CacheClusters.Get(r, key)
+	if !ok || record.Spec.ReplicationGroupID != "" {
 		return World{}, false
 	}
-	record := cluster.Record
 	return World{
-		Cluster:   cluster,
+		Cluster:   step.ReadCluster(r, c.Engines, key),
 		Certified: step.Certified(r, record.Region, record.UID, record.Spec.TLS, nodespec.ClusterEndpoints(record)),
 		Now:       now,
 	}, true

@@ -81,13 +81,18 @@ func (c controller) groupsWith(match func(*resource.CacheCluster) bool) (keys []
 // answers and from what the store holds at that moment.
 func (c controller) Reconcile(ctx context.Context, key string) (time.Duration, error) {
 	now := c.Clock.Now()
-	var leaving, ask []string
+	var leaving []string
+	var first Decision
 	c.Store.Local(func(r store.Reader) {
 		leaving = leavingClusters(r, key)
 		if w, ok := c.observe(r, key, leaving, now); ok {
-			ask = Plan(w).Ask
+			first = Plan(w)
 		}
 	})
+	ask := first.Ask
+	if len(first.Steps) == 0 && len(ask) == 0 {
+		return first.Wait, nil
+	}
 	var answers step.Answers
 	var offsets, memory map[string]int64
 	if len(ask) > 0 {
