@@ -211,7 +211,7 @@ func (n *node) look(ctx context.Context, want *runtime.Node) error {
 		return err
 	}
 	n.state, n.trouble = state, ""
-	n.rt.noteLag(want.Replication, state)
+	n.rt.noteLag(want, state)
 	if err := n.confirm(ctx, want); err != nil {
 		return err
 	}

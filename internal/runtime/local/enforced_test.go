@@ -33,7 +33,7 @@ func TestEnforced(t *testing.T) {
 	t.Parallel()
 	fabric := &slow{began: make(chan Network), answer: make(chan error)}
 	changed := make(chan struct{}, 10)
-	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} }, func(runtime.Report) {})
+	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) { changed <- struct{}{} }, func(runtime.Report) {})
 	ctx, cancel := context.WithCancel(t.Context())
 	go n.run(ctx)
 	defer func() { cancel(); <-n.done }()

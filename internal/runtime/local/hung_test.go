@@ -109,7 +109,7 @@ func TestLaggingReplica(t *testing.T) {
 	r := newRig(t)
 	needs(t, "valkey")
 	primary, replica := r.watched("valkey")
-	r.noteLag(primary.Replication, engine.State{Role: "master", Replicas: 1, Lagging: []core.Endpoint{replica.Advertised}})
+	r.noteLag(&primary, engine.State{Role: "master", Replicas: 1, Lagging: []core.Endpoint{replica.Advertised}})
 	r.wait(replica.ID, "lagging", func(rep runtime.Report) bool { return rep.Lagging && rep.LinkUp })
 	// The next look at the primary knows better.
 	r.wait(replica.ID, "caught up", func(rep runtime.Report) bool { return !rep.Lagging && rep.LinkUp })

@@ -17,7 +17,7 @@ func TestInstancesAreReported(t *testing.T) {
 	t.Parallel()
 	fabric := &picky{got: make(chan Network, 10), refused: map[string]error{"r/i-bad": errors.New("no room")}}
 	reports := make(chan runtime.Report, 10)
-	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() {}, func(r runtime.Report) { reports <- r })
+	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) {}, func(r runtime.Report) { reports <- r })
 	n.setDocument(&runtime.Document{Endpoints: []runtime.Endpoint{}, Instances: []runtime.Instance{
 		{ID: "r/i-bad", Running: true, Boots: 1}, {ID: "r/i-on", Running: true, Boots: 2}, {ID: "r/i-off", Boots: 3},
 	}})

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"sync"
 	"time"
@@ -77,11 +76,12 @@ type Runtime struct {
 	reports *reports
 	closing sync.Once
 
-	mu       sync.Mutex
-	closed   bool
-	revision int64
-	nodes    map[string]*node // by uid
-	unknown  []string         // directories without a record, until the first document
+	mu        sync.Mutex
+	closed    bool
+	revision  int64
+	nodes     map[string]*node // by uid
+	unknown   []string         // directories without a record, until the first document
+	relations relations
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -114,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 		cfg: cfg, nodesDir: nodes, boot: boot, descriptors: int(min(files.Max, 1<<20)),
 		base: base, ctx: ctx, cancel: cancel, reports: newReports(), nodes: make(map[string]*node),
 	}
-	r.net = newNetwork(cfg.Fabric, cfg.Clock, cfg.Log, r.wakeAll, r.reports.put)
+	r.net = newNetwork(cfg.Fabric, cfg.Clock, cfg.Log, r.wake, r.reports.put)
 	if err := r.adopt(); err != nil {
 		cancel()
 		r.reports.close()
@@ -174,92 +174,8 @@ func (r *Runtime) adopt() error {
 // uidForm keeps a uid from being any other path.
 var uidForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// Apply implements runtime.Runtime. The document must not be changed any more.
-func (r *Runtime) Apply(ctx context.Context, doc *runtime.Document) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	seen := make(map[string]bool, len(doc.Nodes))
-	ids := make(map[string]bool, len(doc.Nodes))
-	for _, n := range doc.Nodes {
-		if !uidForm.MatchString(n.UID) || seen[n.UID] || ids[n.ID] {
-			return fmt.Errorf("local: node %q: uid %q is odd or there twice", n.ID, n.UID)
-		}
-		seen[n.UID], ids[n.ID] = true, true
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return errClosed
-	}
-	if doc.Revision <= r.revision {
-		return runtime.ErrStale
-	}
-	r.rename(doc)
-	if r.revision == 0 {
-		r.begin(doc, seen)
-	}
-	r.revision = doc.Revision
-	version := r.net.setDocument(doc)
-	for i := range doc.Nodes {
-		want := &doc.Nodes[i]
-		n := r.nodes[want.UID]
-		if n == nil {
-			n = newNode(r, want.UID)
-			n.known.Store(&want.ID)
-			r.nodes[want.UID] = n
-			n.want(want, version)
-			r.actors.Go(n.run)
-			continue
-		}
-		n.want(want, version)
-	}
-	for uid, n := range r.nodes {
-		if !seen[uid] {
-			n.want(nil, version)
-		}
-	}
-	for _, id := range doc.Removed {
-		if !r.hasID(id) {
-			r.reports.put(goneReport(id))
-		}
-	}
-	return nil
-}
-
 // Enforced implements runtime.Runtime.
 func (r *Runtime) Enforced() int64 { return r.net.enforcedRevision() }
-
-// begin does what only the first document tells: which login the nodes found in
-// service have, and which directories are nobody's. r.mu is held.
-func (r *Runtime) begin(doc *runtime.Document, uids map[string]bool) {
-	for i := range doc.Nodes {
-		r.net.adoptLogin(doc.Nodes[i].ID, doc.Nodes[i].UID, doc.Nodes[i].Auth.Login)
-	}
-	for _, uid := range r.unknown {
-		if uids[uid] {
-			continue
-		}
-		err := errors.Join(os.RemoveAll(scratchPath(r.cfg.RunDir, uid)), os.RemoveAll(filepath.Join(r.nodesDir, uid)))
-		if err != nil {
-			r.cfg.Log.Error("directory of no node cannot be removed", "uid", uid, "error", err)
-		}
-	}
-	r.unknown = nil
-}
-
-// rename gives the nodes that there are the ids that they have in a document; r.mu is
-// held. What takes the place of another is led to in its stead from then on.
-func (r *Runtime) rename(doc *runtime.Document) {
-	for i := range doc.Nodes {
-		n, id := r.nodes[doc.Nodes[i].UID], doc.Nodes[i].ID
-		if n == nil || n.id() == id {
-			continue
-		}
-		r.net.moveBackend(n.id(), id, n.uid)
-		n.known.Store(&id)
-	}
-}
 
 // hasID reports whether a node of that id is there; r.mu is held.
 func (r *Runtime) hasID(id string) bool {
@@ -282,11 +198,17 @@ func (r *Runtime) forget(n *node) {
 	}
 }
 
-func (r *Runtime) wakeAll() {
+// wake has the nodes with these ids look at things again.
+func (r *Runtime) wake(ids map[string]bool) {
+	if len(ids) == 0 {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, n := range r.nodes {
-		n.poke()
+		if ids[n.id()] {
+			n.poke()
+		}
 	}
 }
 
@@ -374,6 +296,3 @@ func socketPath(runDir, uid string) string { return filepath.Join(runDir, uid+".
 // scratchPath is the directory of what an engine writes for itself. Whatever is there is
 // of no use once the process has ended.
 func scratchPath(runDir, uid string) string { return filepath.Join(runDir, uid+".d") }
-
-// sameNode reports whether two documents want the same of a node.
-func sameNode(a, b *runtime.Node) bool { return reflect.DeepEqual(a, b) }

@@ -44,7 +44,7 @@ type network struct {
 	fabric  Fabric
 	clock   core.Clock
 	log     *slog.Logger
-	changed func() // after a change of what reached tells
+	changed func(nodes map[string]bool) // after a change of what reached tells of them
 	report  func(runtime.Report)
 	wake    chan struct{}
 	done    chan struct{}
@@ -61,6 +61,7 @@ type network struct {
 	version   int64               // of all above
 	applied   int64               // the version that is in force
 	failed    map[string]string   // by node id: what keeps clients from it
+	waiting   map[string]bool     // ids of nodes that were told that a version is not in force
 	// document is the version that the latest document made, revision the
 	// document's; enforced is the revision of the latest one that is in force.
 	document, revision, enforced int64
@@ -70,10 +71,11 @@ type network struct {
 	troubles map[string]error
 }
 
-func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func(), report func(runtime.Report)) *network {
+func newNetwork(f Fabric, clock core.Clock, log *slog.Logger, changed func(nodes map[string]bool), report func(runtime.Report)) *network {
 	return &network{
 		fabric: f, clock: clock, log: log, changed: changed, report: report,
 		wake: make(chan struct{}, 1), done: make(chan struct{}), backends: make(map[string]backend),
+		waiting: make(map[string]bool),
 	}
 }
 
@@ -179,11 +181,14 @@ func (n *network) bump() {
 }
 
 // reached reports whether a version is in force, and what is wrong with an
-// endpoint of the node.
+// endpoint of the node, which is woken when either is another.
 func (n *network) reached(version int64, node string) (ok bool, trouble string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.applied >= version, n.failed[node]
+	if ok = n.applied >= version; !ok {
+		n.waiting[node] = true
+	}
+	return ok, n.failed[node]
 }
 
 // run applies each change until ctx ends.
@@ -330,9 +335,18 @@ func (n *network) settle(version int64, failed map[string]string, fresh bool) {
 	n.mu.Lock()
 	n.applied = version
 	n.noteEnforced()
+	woken := n.waiting
+	n.waiting = make(map[string]bool)
 	if fresh {
+		for _, all := range []map[string]string{n.failed, failed} {
+			for id := range all {
+				if n.failed[id] != failed[id] {
+					woken[id] = true
+				}
+			}
+		}
 		n.failed = failed
 	}
 	n.mu.Unlock()
-	n.changed()
+	n.changed(woken)
 }

@@ -34,7 +34,7 @@ func TestListening(t *testing.T) {
 	const node, open, shut = "us-east-1/c/0001", "publication us-east-1/pub-1", "publication us-east-1/pub-2"
 	fabric := &picky{got: make(chan Network, 10), refused: map[string]error{shut: errors.New("taken"), runtime.ResolverID: errors.New("no port")}}
 	changed := make(chan struct{}, 10)
-	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func() { changed <- struct{}{} }, func(runtime.Report) {})
+	n := newNetwork(fabric, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) { changed <- struct{}{} }, func(runtime.Report) {})
 	if got := n.listening(open); got != (runtime.Listening{}) {
 		t.Errorf("before anything is known: %+v", got)
 	}
@@ -103,7 +103,7 @@ func TestPrimaryEndpoint(t *testing.T) {
 		{"the old primary comes back as a replica", []func(*network){in("a", false), in("b", true), leads("a"), leads("b"), ends("a"), in("a", true)}, ""},
 		{"nowhere", []func(*network){in("a", false), leads("a"), leads()}, ""},
 	} {
-		n := newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func() {}, func(runtime.Report) {})
+		n := newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) {}, func(runtime.Report) {})
 		for _, step := range tt.steps {
 			step(n)
 			n.compose()

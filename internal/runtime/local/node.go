@@ -57,6 +57,7 @@ type node struct {
 
 	mu       sync.Mutex
 	spec     *runtime.Node                  // what is wanted; nil: that there is no such node
+	latest   *runtime.Node                  // the same, as the latest document has it
 	told     bool                           // a document has said so
 	meet     map[string]runtime.ClusterNode // nodes of its cluster that do not know it yet, by id
 	vouch    map[*node]string               // who wants to follow which node of the cluster, if this one vouches for it
@@ -114,15 +115,23 @@ func (n *node) id() string {
 	return ""
 }
 
-// want says what the node shall be from now on; nil: nothing at all.
-func (n *node) want(spec *runtime.Node, version int64) {
+// want says what the node shall be from now on; nil: nothing at all. It reports whether
+// that is anything new, in which case the node looks at it.
+func (n *node) want(spec *runtime.Node, version int64) bool {
 	n.mu.Lock()
-	if n.told && n.spec != nil && spec != nil && sameNode(n.spec, spec) {
-		spec = n.spec // so that it is seen to be the same
+	defer n.mu.Unlock()
+	// What the latest document says has much in common with the one before, which a
+	// comparison sees at a glance.
+	same := n.told && (spec == nil) == (n.spec == nil) && (spec == nil || sameNode(n.latest, spec))
+	if !same {
+		n.spec = spec
 	}
-	n.spec, n.version, n.told = spec, version, true
-	n.mu.Unlock()
+	n.latest, n.version, n.told = spec, version, true
+	if same {
+		return false
+	}
 	n.poke()
+	return true
 }
 
 func (n *node) wanted() *runtime.Node {
@@ -308,8 +317,8 @@ func (n *node) report(phase string) {
 	}
 	before, _ := n.rt.reports.get(n.id())
 	n.rt.reports.put(r)
-	if r.Role != before.Role || r.Phase != before.Phase {
-		n.rt.wakeAll() // replicas may wait for this
+	if n.seen != nil && (r.Role != before.Role || r.Phase != before.Phase) {
+		n.rt.wakeRelated(n.seen) // they may wait for this
 	}
 }
 

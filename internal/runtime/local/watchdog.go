@@ -138,10 +138,10 @@ func (w *watchdog) ask(ctx context.Context) {
 		}
 		w.session = s
 	}
-	state, err := w.session.Observe(ctx)
+	replicas, err := w.session.Replicas(ctx)
 	switch {
 	case err == nil:
-		w.replicas = state.Replicas
+		w.replicas = replicas
 	case !errors.Is(err, engine.ErrBusy):
 		w.close()
 	}
@@ -156,7 +156,7 @@ func (n *node) hangs(want *runtime.Node) bool {
 	before := n.life
 	n.life = lifeOf(n.proc.pid)
 	still := n.life.stopped || !n.life.runs && n.life == before
-	return still && n.rec.Ready && (want.Primary != nil || n.rt.followed(want.Replication))
+	return still && n.rec.Ready && (want.Primary != nil || n.rt.followed(want))
 }
 
 // life is what tells whether a process does anything.
