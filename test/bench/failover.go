@@ -51,10 +51,10 @@ func failover(ctx context.Context, b *bench) ([]line, error) {
 	var all []line
 	for _, fabric := range fabrics() {
 		for _, s := range []strike{
-			{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, 0, strikeWith(syscall.SIGKILL), false},
-			{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, 0, strikeWith(syscall.SIGSTOP), false},
-			{line{what: "TestFailover:" + between, bars: []bar{medianAtMost(30)}}, 0, testFailover, false},
-			{line{what: "redis 7 becomes valkey 8 in all three nodes:" + between, bars: []bar{medianAtMost(30)}}, 0, changeEngine, false},
+			{line{what: "primary killed:" + under, bars: []bar{medianAtMost(30), quantileAtMost(95, 100)}}, b.rounds(20, 5), strikeWith(syscall.SIGKILL), false},
+			{line{what: "primary stopped (SIGSTOP; seen after 500 ms):" + under, bars: []bar{medianAtMost(700)}}, b.rounds(20, 3), strikeWith(syscall.SIGSTOP), false},
+			{line{what: "TestFailover:" + between, bars: []bar{medianAtMost(30)}}, b.rounds(20, 5), testFailover, false},
+			{line{what: "redis 7 becomes valkey 8 in all three nodes:" + between, bars: []bar{medianAtMost(30)}}, b.rounds(10, 3), changeEngine, false},
 			{line{what: "primary of a shard killed: time to the next accepted write, writer at 1 kHz that goes where it is sent", bars: []bar{medianAtMost(30)}}, b.rounds(20, 3), strikeWith(syscall.SIGKILL), true},
 			{line{what: "TestFailover of a shard:" + between, bars: []bar{medianAtMost(30)}}, b.rounds(20, 3), testFailover, true},
 		} {
