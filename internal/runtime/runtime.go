@@ -148,6 +148,16 @@ type Node struct {
 	Auth                    Auth
 }
 
+// Announced is what a replica calls itself to its primary, which tells its replicas
+// apart by that: the address that clients are told, or for a successor, which shares that
+// one, its own hidden port there.
+func (n *Node) Announced() core.Endpoint {
+	if n.Successor {
+		return core.Endpoint{Address: n.Advertised.Address, Port: n.Replication.Port}
+	}
+	return n.Advertised
+}
+
 // HiddenPort is the port of a node for what customers may not reach, on the address
 // that has also the customers' port. Distinct even bases give distinct ports; those
 // from 61000 on are not taken by connections that the node begins.

@@ -40,6 +40,9 @@ type roles struct {
 	undecided bool
 	// abandoned: the group cannot move to the cluster mode that is wanted.
 	abandoned bool
+	// inherits are members whose successors take their places before anything else is
+	// decided.
+	inherits []*member
 	// orphaned: no member holds the data any more.
 	orphaned bool
 }
@@ -51,6 +54,9 @@ func (w World) decide(members []*member) roles {
 		r.primary = members[0]
 	}
 	r.source = currentSource(members, r.primary)
+	if r.inherits = endedReplicas(members, r.source); len(r.inherits) > 0 {
+		return r
+	}
 	if r.source != nil && !w.isLost(r.source) {
 		return w.handOver(members, r)
 	}
@@ -62,25 +68,31 @@ func (w World) decide(members []*member) roles {
 	return w.succeed(members, r)
 }
 
-// succeed chooses the source after the one that was lost.
+// succeed chooses the source after the one that was lost: a member, or the successor of
+// one if that has more, which gets the member's place first.
 func (w World) succeed(members []*member, r roles) roles {
 	r.lost = r.source
-	var alive, silent, filled []*member
-	starting := false
+	var alive []string
+	var filled []*member
+	starting, silent, successors := false, false, false
 	for _, m := range members {
-		if m == r.lost || m.node == nil {
-			continue
-		}
-		if !nodespec.Alive(m.node) {
-			starting = starting || nodespec.Starting(m.node)
-			continue
-		}
-		alive = append(alive, m)
-		switch offset, ok := w.Offsets[m.key()]; {
-		case !ok:
-			silent = append(silent, m)
-		case m.node.Status.Filled || offset > step.NeverSynced:
-			filled = append(filled, m)
+		for _, n := range []*resource.Node{m.node, m.next()} {
+			switch {
+			case n == nil || m == r.lost && n == m.node:
+				continue
+			case !nodespec.Alive(n):
+				starting = starting || nodespec.Starting(n)
+				continue
+			}
+			alive = append(alive, n.Key())
+			offset, answered := w.Offsets[n.Key()]
+			silent = silent || !answered
+			switch has := answered && (n.Status.Filled || offset > step.NeverSynced); {
+			case has && n == m.node:
+				filled = append(filled, m)
+			case has:
+				successors = true
+			}
 		}
 	}
 	switch {
@@ -92,16 +104,18 @@ func (w World) succeed(members []*member, r roles) roles {
 		r.source, r.orphaned = r.primary, true
 		return r
 	case w.Offsets == nil:
-		for _, m := range alive {
-			r.ask = append(r.ask, m.key())
-		}
+		r.ask = append(r.ask, alive...)
 		return r
-	case len(filled) == 0 && (starting || len(silent) > 0):
+	case len(filled) == 0 && !successors && (starting || silent):
 		r.undecided = true
 		return r
-	case len(filled) == 0:
+	case len(filled) == 0 && !successors:
 		// Those alive came up after the source was lost: they are empty.
 		r.source, r.orphaned = r.primary, true
+		return r
+	}
+	if m := w.ahead(members, filled); m != nil {
+		r.inherits = []*member{m}
 		return r
 	}
 	r.source = w.mostAdvanced(filled, r.lost)
@@ -146,8 +160,7 @@ func currentSource(members []*member, primary *member) *member {
 
 // inSync reports whether a member has all that source has.
 func inSync(m, source *member) bool {
-	return m.node != nil && nodespec.CaughtUp(m.node) && m.node.Spec.ReplicaOf == source.key() &&
-		m.node.Status.Role == roleReplica && m.node.Status.LinkUp
+	return follows(m.node, source)
 }
 
 func byID(members []*member, id string) *member {

@@ -18,6 +18,8 @@ import (
 //	    v
 //	it gets a new process itself
 //
+// The only replica, whoever it is at the time, does not: see succeedReplicas.
+//
 // A newer engine always follows an older one here, never the other way round but
 // for the moment after the change of places.
 //
@@ -38,6 +40,12 @@ func (w World) roll(members []*member, r roles) roles {
 	if r.renew = w.renewal(members, r); r.renew == nil {
 		return r
 	}
+	if m := r.renew; !m.otherMode && lastCopy(members, m, r.source) {
+		if r.renew = nil; !w.succeeding {
+			m.succession.Begin()
+		}
+		return r
+	}
 	if w.Offsets == nil {
 		r.ask = append(r.ask, r.source.key())
 	} else if _, lives := w.Offsets[r.source.key()]; !lives {
@@ -48,7 +56,10 @@ func (w World) roll(members []*member, r roles) roles {
 
 // renewal is the replica that may get a new process; nil for none.
 func (w World) renewal(members []*member, r roles) *member {
-	if r.source != r.primary || r.lost != nil || r.hold || !leads(r.source) {
+	if r.source != r.primary || r.lost != nil || r.hold || len(r.inherits) > 0 || !leads(r.source) {
+		return nil
+	}
+	if slices.ContainsFunc(members, func(m *member) bool { return m.Successors[m.slot.ID] != nil }) {
 		return nil
 	}
 	var outdated []*member

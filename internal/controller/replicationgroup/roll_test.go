@@ -274,7 +274,9 @@ func (e newerEngines) Program(engine, version string) catalog.Binary {
 }
 
 func withPrograms(l *controllertest.Loop, versions map[string]string) reconcile.Controller {
+	uids := controllertest.UIDs()
 	return replicationgroup.New(replicationgroup.Config{
-		Store: l.Store, Engines: newerEngines{versions: versions}, Prober: l.Runtime, Clock: l.Clock, NewUID: controllertest.UIDs(), Log: l.Log,
+		Store: l.Store, Engines: newerEngines{versions: versions}, Prober: l.Runtime, Clock: l.Clock, Log: l.Log,
+		NewUID: func() string { return "later-" + uids() },
 	})
 }

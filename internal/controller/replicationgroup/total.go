@@ -39,12 +39,16 @@ func (t *total) decide(w World) {
 		return
 	}
 	w.succeeding = t.succeeding
-	r := w.changeMode(members, w.roll(members, w.decide(members)))
+	r := w.changeMode(members, w.roll(members, w.succeedReplicas(members, w.decide(members))))
 	t.abandoned = t.abandoned || r.abandoned
 	for _, m := range members {
 		t.succeeding = t.succeeding || m.succession.Begun()
 	}
 	switch {
+	case len(r.inherits) > 0:
+		for _, m := range r.inherits {
+			t.Steps = append(t.Steps, step.TakePlace{Key: m.key()})
+		}
 	case len(r.ask) > 0:
 		t.Ask = append(t.Ask, r.ask...)
 	case r.undecided:

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -55,6 +56,13 @@ type Succession struct {
 
 // Begin has the successor of a node made for which that is due.
 func (s *Succession) Begin() { s.Due, s.begin = false, true }
+
+// Drop has the successor of a node dismissed.
+func (s *Succession) Drop() { s.drop = true }
+
+// Take has the successor of a replica, which has all that the replica has, take its
+// place.
+func (s *Succession) Take() { s.take = true }
 
 // Begun reports whether this pass makes a successor.
 func (s *Succession) Begun() bool { return s.begin }
@@ -151,9 +159,9 @@ func handing(n, next *resource.Node, offsets map[string]int64, now time.Time) (s
 func (c *Cluster) Succeed(slot resource.NodeSlot, s Succession, want *nodespec.Want, epoch int, now time.Time) (plan []Step, wait time.Duration) {
 	n, next := c.Nodes[slot.ID], c.Successors[slot.ID]
 	role := c.fit(*want, next)
+	role.ReplicaOf = cmp.Or(want.ReplicaOf, n.Key())
 	switch {
 	case s.begin:
-		role.ReplicaOf = n.Key()
 		spec := nodespec.First(own(role, next, epoch))
 		spec.Turn, spec.Incarnation = n.Spec.Turn+1, n.Spec.Incarnation+1
 		return []Step{CreateNode{Region: n.Region, ClusterID: n.ClusterID, ID: resource.SuccessorID(n.ID), Spec: spec}}, 0
@@ -162,13 +170,15 @@ func (c *Cluster) Succeed(slot resource.NodeSlot, s Succession, want *nodespec.W
 	case s.drop:
 		plan, _ = dismiss(next)
 		return plan, 0
+	case s.take && !s.Lead:
+		return []Step{TakePlace{Key: n.Key()}}, 0
 	case s.Lead:
+		role.ReplicaOf = ""
 		want.ReplicaOf, want.HoldWrites = next.Key(), false
 		if s.take {
 			return []Step{TakePlace{Key: n.Key()}}, 0
 		}
 	default:
-		role.ReplicaOf = n.Key()
 		want.HoldWrites = want.HoldWrites || s.Hold
 	}
 	restart, wait := nodespec.Restart(next, role, now)
@@ -237,7 +247,7 @@ func (c *Cluster) Turns() (turns []string) {
 }
 
 // TakePlace gives a node's record to its successor. What was the node is wanted no
-// more.
+// more. Who followed it leads in its stead.
 type TakePlace struct{ Key string }
 
 func (s TakePlace) String() string { return "node " + s.Key + ": its successor takes the place" }
@@ -251,6 +261,9 @@ func (s TakePlace) apply(tx *store.Tx, _ *commit) {
 	generation := max(n.Spec.Generation, next.Spec.Generation) + 1
 	n.UID, n.Spec, n.Status = next.UID, next.Spec, next.Status
 	n.Spec.Generation = generation
+	if n.Spec.ReplicaOf == s.Key {
+		n.Spec.ReplicaOf = ""
+	}
 	resource.Nodes.Put(tx, s.Key, n)
 	resource.Nodes.Delete(tx, next.Key())
 }

@@ -154,8 +154,9 @@ func replicationConfig(c *config, b engine.Binary, n *runtime.Node, p engine.Pla
 	c.set("masteruser", replicationUser)
 	c.set("masterauth", n.Auth.Replication.Reveal())
 	if !n.Advertised.IsZero() {
-		c.set("replica-announce-ip", n.Advertised.Address)
-		c.set("replica-announce-port", strconv.Itoa(n.Advertised.Port))
+		at := n.Announced()
+		c.set("replica-announce-ip", at.Address)
+		c.set("replica-announce-port", strconv.Itoa(at.Port))
 	}
 	if !b.Capabilities.TLS {
 		if n.Primary != nil || n.Cluster != nil {

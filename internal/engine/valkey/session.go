@@ -22,6 +22,8 @@ type session struct {
 	// held: writes wait. holdKnown: it is this session that said so last; an engine
 	// may have been left holding them for good.
 	held, holdKnown bool
+	// announced is what it calls itself to its primary; zero for what is not known.
+	announced core.Endpoint
 	// direct is where it listens for clients; nil before the first Converge.
 	direct *core.Endpoint
 	// place is in a cluster of shards; its want is nil elsewhere.
@@ -72,6 +74,11 @@ func (s *session) Converge(ctx context.Context, n *runtime.Node) (engine.State, 
 	state, err := s.takePlace(ctx, n)
 	if err != nil {
 		return engine.State{}, nil, busy(err)
+	}
+	if n.Primary != nil && !n.Advertised.IsZero() && s.announced != n.Announced() {
+		if state, err = s.announce(ctx, n.Announced(), state); err != nil {
+			return engine.State{}, nil, busy(err)
+		}
 	}
 	// Whoever is to make way, and has not yet, goes on holding.
 	if hold := n.HoldWrites && n.Primary == nil; hold || n.Primary == nil || state.Role == "slave" {
@@ -167,6 +174,32 @@ func (s *session) setRole(ctx context.Context, primary *core.Endpoint) (engine.S
 		return state, errors.New("valkey: the role is not as it was set")
 	}
 	return state, nil
+}
+
+// announce has a replica in a state call itself so, and gives the state after that. The
+// primary hears it with the next handshake, which therefore takes place at once; what is
+// missed meanwhile is made up for.
+func (s *session) announce(ctx context.Context, as core.Endpoint, state engine.State) (engine.State, error) {
+	settings := []string{"replica-announce-ip", as.Address, "replica-announce-port", strconv.Itoa(as.Port)}
+	has, err := s.conn.pipeline(ctx, []string{"CONFIG", "GET", settings[0]}, []string{"CONFIG", "GET", settings[2]})
+	if err != nil {
+		return state, fmt.Errorf("valkey: ask what it announces: %w", err)
+	}
+	is := func(r reply, value string) bool { return len(r.array) == 2 && r.array[1].text == value }
+	if is(has[0], settings[1]) && is(has[1], settings[3]) {
+		s.announced = as
+		return state, nil
+	}
+	replies, err := s.conn.pipeline(ctx, []string{"CONFIG", "SET", settings[0], settings[1]},
+		[]string{"CONFIG", "SET", settings[2], settings[3]}, []string{"CLIENT", "KILL", "TYPE", "master"})
+	for _, r := range replies {
+		err = errors.Join(err, r.failure())
+	}
+	if err != nil {
+		return state, fmt.Errorf("valkey: announce another address: %w", err)
+	}
+	s.announced = as
+	return s.observe(ctx)
 }
 
 // holdWrites makes writing clients wait, or go on: after a change of the role they

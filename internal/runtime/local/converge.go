@@ -266,7 +266,7 @@ func (n *node) sentTo(ctx context.Context, want *runtime.Node) bool {
 	ctx, cancel := context.WithTimeout(ctx, primaryTimeout)
 	defer cancel()
 	state, err := n.askOf(ctx, primary)
-	return err == nil && slices.Contains(state.Online, want.Advertised)
+	return err == nil && slices.Contains(state.Online, want.Announced())
 }
 
 // pace is how eager the engine has to be.

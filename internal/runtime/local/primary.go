@@ -102,7 +102,7 @@ func (r *Runtime) noteLag(want *runtime.Node, primary engine.State) {
 		if spec == nil {
 			continue
 		}
-		lags := slices.Contains(primary.Lagging, spec.Advertised)
+		lags := slices.Contains(primary.Lagging, spec.Announced())
 		if n.lagging.Swap(lags) != lags {
 			n.poke()
 		}
