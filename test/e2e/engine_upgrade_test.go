@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -268,7 +269,12 @@ func TestServiceUpdate(t *testing.T) {
 			t.Errorf("%s still runs %s", id, got)
 		}
 	}
-	if v, err := client(t, primaryAddr(g), "", nil).Get(ctx, "k").Result(); v != "v" || err != nil {
+	c = client(t, primaryAddr(g), "", nil)
+	if v, err := c.Get(ctx, "k").Result(); v != "v" || err != nil {
 		t.Errorf("k is %q, %v", v, err)
+	}
+	ip, port, _ := net.SplitHostPort(memberAddr(g, member(g, "replica")))
+	if info := c.Info(ctx, "replication").Val(); !strings.Contains(info, "slave0:ip="+ip+",port="+port+",") || !strings.Contains(info, "connected_slaves:1\r") {
+		t.Errorf("the primary tells of other replicas than %s:%s: %s", ip, port, info)
 	}
 }

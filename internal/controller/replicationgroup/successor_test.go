@@ -19,9 +19,9 @@ var pairs = map[string]struct {
 	make  func(testing.TB) *controllertest.Loop
 	pairs [][]string
 }{
-	"group": {func(t testing.TB) *controllertest.Loop { return newGroup(t, 2, failover) }, [][]string{{node1, node2}}},
+	"group":                  {func(t testing.TB) *controllertest.Loop { return newGroup(t, 2, failover) }, [][]string{{node1, node2}}},
 	"group without failover": {func(t testing.TB) *controllertest.Loop { return newGroup(t, 2, nil) }, [][]string{{node1, node2}}},
-	"shards": {newShards, [][]string{{node1, node2}, {node3, node4}}},
+	"shards":                 {newShards, [][]string{{node1, node2}, {node3, node4}}},
 }
 
 // eachPair runs a test with worlds of pairs that hold some data and have just been asked
