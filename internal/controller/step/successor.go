@@ -23,6 +23,8 @@ import (
 //
 // A node that ends on the way, or loses patience, takes one step back or lets the
 // successor lead at once: whoever has the data goes on.
+//
+// That of a replica fills from the primary, and takes the place without any of this.
 
 const (
 	// HandoverLimit is how long writers may have to wait for a planned change of the
