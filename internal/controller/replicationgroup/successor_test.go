@@ -27,9 +27,9 @@ var pairs = map[string]struct {
 // eachPair runs a test with worlds of pairs that hold some data and have just been asked
 // for another version, which they reach as the test's random numbers have it.
 func eachPair(t *testing.T, test func(t *testing.T, w *rolling)) {
-	seeds := 30
+	seeds := 12
 	if testing.Short() {
-		seeds = 10
+		seeds = 4
 	}
 	for name, p := range pairs {
 		t.Run(name, func(t *testing.T) {
