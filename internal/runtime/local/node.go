@@ -317,8 +317,8 @@ func (n *node) report(phase string) {
 	}
 	before, _ := n.rt.reports.get(n.id())
 	n.rt.reports.put(r)
-	if n.seen != nil && (r.Role != before.Role || r.Phase != before.Phase) {
-		n.rt.wakeRelated(n.seen) // they may wait for this
+	if r.Role != before.Role || r.Phase != before.Phase {
+		n.rt.wakeRelated(n) // they may wait for this
 	}
 }
 

@@ -61,12 +61,17 @@ func (r *Runtime) replicasOf(network string, ep core.Endpoint) []*node {
 	return r.relations.following[place{network, ep}]
 }
 
-// wakeRelated wakes those that may wait for a node with this spec to be something else
-// than it is: its replicas, and the one that it is to follow.
-func (r *Runtime) wakeRelated(spec *runtime.Node) {
+// wakeRelated wakes those that may wait for a node to be something else than it is: its
+// replicas, and the one that it is to follow, by the spec that it has come to and by the
+// one that it is yet to look at.
+func (r *Runtime) wakeRelated(n *node) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.relations.wake(spec)
+	for _, spec := range []*runtime.Node{n.seen, n.wanted()} {
+		if spec != nil {
+			r.relations.wake(spec)
+		}
+	}
 }
 
 func (a relations) wake(spec *runtime.Node) {

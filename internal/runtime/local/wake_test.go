@@ -137,6 +137,32 @@ func TestDocumentWakesWhoIsConcerned(t *testing.T) {
 	}
 }
 
+// A primary that ends before it has looked at the spec by which it makes way wakes its
+// heir, which waits for it by then.
+func TestEndWakesHeir(t *testing.T) {
+	t.Parallel()
+	r := &Runtime{nodes: map[string]*node{}, reports: newReports()}
+	defer r.reports.close()
+	r.net = newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) {}, func(runtime.Report) {})
+	old := runtime.Node{ID: "1", UID: "u1", Replication: core.Endpoint{Address: "127.1.0.1", Port: 1}}
+	heir := runtime.Node{ID: "2", UID: "u2", Replication: core.Endpoint{Address: "127.1.0.2", Port: 1}}
+	for _, spec := range []runtime.Node{old, heir} {
+		r.nodes[spec.UID] = newNode(r, spec.UID)
+		r.nodes[spec.UID].known.Store(&spec.ID)
+	}
+	r.nodes["u1"].seen = &old
+	demoted := old
+	demoted.Primary = &heir.Replication
+	r.mu.Lock()
+	r.setNodes(&runtime.Document{Nodes: []runtime.Node{demoted, heir}}, map[string]bool{"u1": true, "u2": true})
+	r.mu.Unlock()
+	poked(r.nodes["u2"])
+	r.nodes["u1"].report(runtime.PhaseExited)
+	if !poked(r.nodes["u2"]) {
+		t.Error("the heir sleeps on")
+	}
+}
+
 // copies have nothing in common with the nodes that they are copies of.
 func copies(nodes []runtime.Node) []runtime.Node {
 	out := slices.Clone(nodes)
