@@ -1,7 +1,6 @@
 package local
 
 import (
-	"net"
 	"strings"
 	"testing"
 
@@ -28,10 +27,7 @@ func tokens(ts ...string) runtime.Auth {
 // session runs commands on one connection and gives the last answer.
 func (r *rig) session(n runtime.Node, cmds ...string) string {
 	r.t.Helper()
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.dial(n)
 	defer conn.Close()
 	var last string
 	for _, c := range cmds {
@@ -86,19 +82,9 @@ func TestTokenChangeKeepsConnections(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		n := makeNode(kind)
-		r.apply(n)
-		r.settled(n)
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		subscriber, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer subscriber.Close()
+		n := r.lone(kind)
+		conn := r.dial(n)
+		subscriber := r.dial(n)
 		exchange(t, subscriber, "SUBSCRIBE", "news")
 		if got := exchange(t, conn, "SET", "k", "v"); got != "+OK" {
 			t.Fatal(got)
@@ -123,9 +109,7 @@ func TestLoginIsServedBeforeItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	needs(t, engine.Valkey)
 	r := newRig(t)
-	n := makeNode(engine.Valkey)
-	r.apply(n)
-	r.settled(n)
+	n := r.lone(engine.Valkey)
 	var seen []string
 	r.fabric.set(func(f *notes) {
 		f.hook = func(eps map[string]Endpoint) {
@@ -199,9 +183,7 @@ func TestCommandsKeptFromCustomers(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		n := makeNode(kind)
-		r.apply(n)
-		r.settled(n)
+		n := r.lone(kind)
 		for _, cmd := range []string{
 			"CONFIG GET maxmemory", "CONFIG SET maxmemory 1", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE",
 			"SAVE", "BGSAVE", "BGREWRITEAOF", "MIGRATE h 1 k 0 1", "SYNC", "PSYNC ? -1", "REPLCONF listening-port 1",

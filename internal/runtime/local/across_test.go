@@ -2,7 +2,6 @@ package local
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -150,10 +149,7 @@ func (r *rig) settledGroup(nodes []runtime.Node) {
 // that and tells how many writes were acknowledged.
 func (r *rig) writer(n runtime.Node) func() int {
 	r.t.Helper()
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	conn := r.dial(n)
 	var (
 		wg    sync.WaitGroup
 		acked int

@@ -2,7 +2,6 @@ package local
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	goruntime "runtime"
 	"strings"
@@ -29,11 +28,7 @@ func newHastyRig(t testing.TB) *rig {
 // error if the script ended by itself.
 func (r *rig) endlessScript(n runtime.Node) (ended <-chan error) {
 	r.t.Helper()
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = conn.Close() })
+	conn := r.dial(n)
 	end := make(chan error, 1)
 	go func() {
 		answer, err := attempt(conn, "EVAL", "while true do end", "0")

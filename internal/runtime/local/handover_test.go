@@ -2,7 +2,6 @@ package local
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,11 +19,7 @@ func TestHandover(t *testing.T) {
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		primary, a, b := r.group(kind)
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, primary.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := r.dial(primary)
 		var (
 			wg      sync.WaitGroup
 			acked   int
@@ -76,6 +71,27 @@ func TestHandover(t *testing.T) {
 	})
 }
 
+// heldWrite begins a write that is held; answered waits for its being accepted.
+func (r *rig) heldWrite(n runtime.Node) (answered func()) {
+	r.t.Helper()
+	conn := r.dial(n)
+	if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
+		r.t.Fatal(err)
+	}
+	answer := make([]byte, 64)
+	_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if k, err := conn.Read(answer); err == nil {
+		r.t.Fatalf("a write was not held: %s", answer[:k])
+	}
+	return func() {
+		r.t.Helper()
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
+			r.t.Errorf("a write that waited gets %q, %v", answer[:k], err)
+		}
+	}
+}
+
 // A hold that is taken back lets the writes go on that waited.
 func TestHoldWrites(t *testing.T) {
 	t.Parallel()
@@ -85,29 +101,14 @@ func TestHoldWrites(t *testing.T) {
 		held := next(n, func(n *runtime.Node) { n.HoldWrites = true })
 		r.apply(held)
 		r.settled(held)
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		answer := make([]byte, 64)
-		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if k, err := conn.Read(answer); err == nil {
-			t.Fatalf("a write was not held: %s", answer[:k])
-		}
+		answered := r.heldWrite(n)
 		if got := r.client(held, "GET", "k"); got != "$-1" {
 			t.Errorf("a reader gets %s", got)
 		}
 		free := next(held, func(n *runtime.Node) { n.HoldWrites = false })
 		r.apply(free)
 		r.settled(free)
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
-			t.Errorf("a write that waited gets %q, %v", answer[:k], err)
-		}
+		answered()
 	})
 }
 
@@ -153,9 +154,7 @@ func TestAbdicatedWhileAway(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		n := makeNode(kind)
-		r.apply(n)
-		r.settled(n)
+		n := r.lone(kind)
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -171,24 +170,9 @@ func TestAbdicatedWhileAway(t *testing.T) {
 		if err := session.Close(); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		answer := make([]byte, 64)
-		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if k, err := conn.Read(answer); err == nil {
-			t.Fatalf("a write was not held: %s", answer[:k])
-		}
+		answered := r.heldWrite(n)
 		r.open()
 		r.apply(n)
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
-			t.Errorf("a write that waited gets %q, %v", answer[:k], err)
-		}
+		answered()
 	})
 }

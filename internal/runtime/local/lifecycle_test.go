@@ -187,9 +187,7 @@ func TestAdoptionGoesByStartTime(t *testing.T) {
 	t.Parallel()
 	needs(t, engine.Redis)
 	r := newRig(t)
-	n := makeNode(engine.Redis)
-	r.apply(n)
-	r.settled(n)
+	n := r.lone(engine.Redis)
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -32,11 +32,7 @@ func TestReplication(t *testing.T) {
 		began := time.Now()
 		primary, a, b := r.group(kind)
 		t.Logf("primary and two replicas in sync after %v", time.Since(began))
-		conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, primary.UID))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := r.dial(primary)
 		if got := exchange(t, conn, "SET", "k", "v"); got != "+OK" {
 			t.Fatal(got)
 		}

@@ -229,14 +229,31 @@ func eachValkey(t *testing.T, test func(t *testing.T, kind string)) {
 	}
 }
 
-// client runs a command as a customer would behind the relay, and gives the first
-// line of the answer.
-func (r *rig) client(n runtime.Node, args ...string) string {
+// lone is a node without replicas that serves.
+func (r *rig) lone(kind string) runtime.Node {
+	r.t.Helper()
+	n := makeNode(kind)
+	r.apply(n)
+	r.settled(n)
+	return n
+}
+
+// dial connects as a customer's client does behind the relay, until the test ends.
+func (r *rig) dial(n runtime.Node) net.Conn {
 	r.t.Helper()
 	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// client runs a command as a customer would behind the relay, and gives the first
+// line of the answer.
+func (r *rig) client(n runtime.Node, args ...string) string {
+	r.t.Helper()
+	conn := r.dial(n)
 	defer conn.Close()
 	return exchange(r.t, conn, args...)
 }

@@ -224,11 +224,7 @@ func TestMemcachedSettings(t *testing.T) {
 	if rep.MaxClients != 500 || !strings.Contains(rep.Message, "from_the_future") {
 		t.Errorf("report: %+v", rep)
 	}
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := r.dial(n)
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprint(conn, "stats settings\r\n")
 	got := make(map[string]string)
@@ -298,11 +294,7 @@ func TestBusyEngineIsNotExited(t *testing.T) {
 	n.Settings = map[string]string{"lua-time-limit": "10"}
 	r.apply(n)
 	r.settled(n)
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := r.dial(n)
 	fmt.Fprint(conn, "EVAL 'while true do end' 0\r\n")
 	rep := r.wait(n.ID, "busy", func(rep runtime.Report) bool { return strings.Contains(rep.Message, "BUSY") })
 	if rep.Phase != runtime.PhaseRunning || rep.Role != "master" {

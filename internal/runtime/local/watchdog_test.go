@@ -1,7 +1,6 @@
 package local
 
 import (
-	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -83,11 +82,7 @@ func TestHungEngineWithoutReplica(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.Dial("unix", socketPath(r.cfg.RunDir, n.UID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := r.dial(n)
 	if got := exchange(t, conn, "PING"); got != "+PONG" || !alive(pid) {
 		t.Errorf("it was ended: %s", got)
 	}
