@@ -2,14 +2,8 @@ package relay
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -23,6 +17,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/network"
+	"github.com/larder-cache/larder/internal/pki"
 )
 
 // start runs a relay in this process; ended is closed when Main has returned.
@@ -370,12 +365,15 @@ func TestBadCertificate(t *testing.T) {
 	t.Parallel()
 	path, _ := start(t, Options{})
 	c := dial(t, path)
-	chain, key := pair(t)
+	own, err := pki.NewAuthority("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
 	bad, good := listening(t), listening(t)
 	engine := []Backend{{Node: "n", Socket: echoEngine(t)}}
 	a := put(t, c, Document{Revision: 1, Listeners: []Listener{
-		{ID: "bad", Addresses: []string{bad.Address}, Backends: engine, TLS: TLS{Mode: "required", ChainPEM: chain, KeyPEM: core.NewSecret("s3cret")}},
-		{ID: "good", Addresses: []string{good.Address}, Backends: engine, TLS: TLS{Mode: "preferred", ChainPEM: chain, KeyPEM: key}},
+		{ID: "bad", Addresses: []string{bad.Address}, Backends: engine, TLS: TLS{Mode: "required", ChainPEM: own.CertPEM, KeyPEM: core.NewSecret("s3cret")}},
+		{ID: "good", Addresses: []string{good.Address}, Backends: engine, TLS: TLS{Mode: "preferred", ChainPEM: own.CertPEM, KeyPEM: own.KeyPEM}},
 		{ID: "odd", Backends: engine, TLS: TLS{Mode: "maybe"}},
 	}}, bad, good)
 	if len(a.Refused) != 2 || a.Refused["bad"] == "" || strings.Contains(a.Refused["bad"], "s3cret") || a.Refused["odd"] == "" {
@@ -390,25 +388,6 @@ func TestBadCertificate(t *testing.T) {
 		}
 		conn.Close()
 	}
-}
-
-func pair(t *testing.T) (chain string, key core.Secret) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		core.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 }
 
 func TestBuildID(t *testing.T) {

@@ -2,15 +2,9 @@ package kernel
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
@@ -25,6 +19,7 @@ import (
 	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/netns"
 	"github.com/larder-cache/larder/internal/network"
+	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/runtime/local"
@@ -334,22 +329,9 @@ func (r *rig) until(what string, ok func() bool) {
 
 func selfSigned(t *testing.T, mode string) runtime.TLS {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := pki.NewAuthority("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return runtime.TLS{
-		Mode:     mode,
-		ChainPEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		KeyPEM:   core.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))),
-	}
+	return runtime.TLS{Mode: mode, ChainPEM: a.CertPEM, KeyPEM: a.KeyPEM}
 }

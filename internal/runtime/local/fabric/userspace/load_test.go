@@ -4,15 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"strconv"
@@ -22,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/larder-cache/larder/internal/core"
+	"github.com/larder-cache/larder/internal/pki"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
@@ -260,22 +254,9 @@ func TestBadClients(t *testing.T) {
 
 func selfSigned(t *testing.T) runtime.TLS {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a, err := pki.NewAuthority("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return runtime.TLS{
-		Mode:     "required",
-		ChainPEM: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		KeyPEM:   core.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))),
-	}
+	return runtime.TLS{Mode: "required", ChainPEM: a.CertPEM, KeyPEM: a.KeyPEM}
 }
