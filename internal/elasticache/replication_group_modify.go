@@ -67,8 +67,8 @@ func unservedOfModifyGroup(in *wire.ModifyReplicationGroupMessage) []refusal {
 	}
 }
 
-// tokenOf checks the token and the strategy of a request and seals the token.
-// The credential is nil when the request has no token.
+// tokenOf checks the strategy of a request and seals its token, whatever that is. The
+// credential is nil when the request has no token.
 func (s *Service) tokenOf(in *wire.ModifyReplicationGroupMessage) (*resource.Credential, error) {
 	if core.Val(in.AuthTokenUpdateStrategy) == strategyDelete {
 		return nil, errAuthTokenDelete()
@@ -78,9 +78,6 @@ func (s *Service) tokenOf(in *wire.ModifyReplicationGroupMessage) (*resource.Cre
 			return nil, errStrategyWithoutToken()
 		}
 		return nil, nil
-	}
-	if err := validateAuthToken(*in.AuthToken); err != nil {
-		return nil, err
 	}
 	token, err := s.sealToken(*in.AuthToken)
 	return &token, err
@@ -287,6 +284,9 @@ func (e *groupEdit) authToken() error {
 	// A group that only this request makes require TLS is not there yet.
 	if e.tlsBefore != resource.TLSRequired || e.g.Spec.TLS != resource.TLSRequired {
 		return errAuthTokenNeedsTLS()
+	}
+	if err := validateAuthToken(*e.in.AuthToken); err != nil {
+		return err
 	}
 	shared := &e.members[0].Spec
 	if shared.Engine == catalog.Redis && catalog.Compare(shared.EngineVersion, rotationVersion) < 0 {

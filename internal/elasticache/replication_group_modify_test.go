@@ -155,6 +155,8 @@ func TestTransitEncryptionLifecycle(t *testing.T) {
 	yes, no := core.Ptr(true), core.Ptr(false)
 	const needsTLS = "The AUTH token modification is only supported when encryption-in-transit is enabled."
 	refused(tokenRequest("rg", tokenA, "ROTATE"), "InvalidParameterValue", needsTLS)
+	// Terraform sends an empty token with a group that it has imported.
+	refused(tokenRequest("rg", "", "ROTATE"), "InvalidParameterValue", needsTLS)
 	refused(change(yes, ""), "InvalidParameterCombination", "Direct transition from transit-encryption-disabled to transit-encryption-enabled is not allowed....")
 	later := change(yes, "preferred")
 	later.ApplyImmediately = nil
@@ -171,6 +173,7 @@ func TestTransitEncryptionLifecycle(t *testing.T) {
 	accepted(change(no, ""), "true preferred / false ", "false  / -", resource.TLSOff)
 	accepted(change(yes, "preferred"), "false  / true preferred", "true preferred / -", resource.TLSPreferred)
 	accepted(change(yes, "required"), "true preferred / true required", "true required / -", resource.TLSRequired)
+	refused(tokenRequest("rg", "", "ROTATE"), "InvalidParameterValue", "Invalid AuthToken provided.")
 	f.modifyGroup(tokenRequest("rg", tokenA, "ROTATE"))
 	f.settle()
 	refused(change(yes, ""), "InvalidParameterCombination", "Modification of transit encryption is not supported for access control enabled clusters.")
