@@ -1,6 +1,8 @@
 package compat
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,7 +60,8 @@ func TestTerraformSharded(t *testing.T) {
 
 // terraform runs on one configuration. It needs Terraform with the AWS provider in
 // a local mirror (TF_PLUGIN_MIRROR names one), which package registries of
-// distributions do not have.
+// distributions do not have. The provider sleeps half a minute after many changes,
+// whatever the answer: give `go test` more than its ten minutes.
 type terraform struct {
 	t   *testing.T
 	dir string
@@ -94,11 +97,14 @@ func (tf *terraform) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (tf *terraform) run(args ...string) {
+// run answers what Terraform prints.
+func (tf *terraform) run(args ...string) string {
 	tf.t.Helper()
-	if out, err := tf.command(args...).CombinedOutput(); err != nil {
+	out, err := tf.command(args...).CombinedOutput()
+	if err != nil {
 		tf.t.Fatalf("terraform %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 // output is one output of the configuration, as JSON.
@@ -113,8 +119,31 @@ func (tf *terraform) output(name string) string {
 
 func (tf *terraform) emptyPlan(when string) {
 	tf.t.Helper()
+	tf.plansTo(when)
+}
+
+// plansTo expects a plan that changes as many resources as there are attributes, in
+// place, and shows each of these, or nothing.
+func (tf *terraform) plansTo(when string, attributes ...string) {
+	tf.t.Helper()
 	out, err := tf.command("plan", "-detailed-exitcode", "-input=false", "-no-color").CombinedOutput()
-	if err != nil {
+	if len(attributes) == 0 && err != nil {
 		tf.t.Errorf("%s the plan is not empty: %v\n%s", when, err, out)
 	}
+	if want := fmt.Sprintf("0 to add, %d to change, 0 to destroy", len(attributes)); len(attributes) > 0 && !strings.Contains(string(out), want) {
+		tf.t.Errorf("%s the plan is not %s: %v\n%s", when, want, err, out)
+	}
+	for _, name := range attributes {
+		if !strings.Contains(string(out), "~ "+name+" ") {
+			tf.t.Errorf("%s the plan does not show %s: %v\n%s", when, name, err, out)
+		}
+	}
+}
+
+// set gives a variable a value.
+func (tf *terraform) set(variable string, value any) {
+	tf.t.Helper()
+	encoded, err := json.Marshal(value)
+	must(tf.t, err)
+	tf.env["TF_VAR_"+variable] = string(encoded)
 }
