@@ -14,8 +14,8 @@ import (
 )
 
 // TestEngineUpgradeSurvivesKills kills the server again and again while lone nodes hand on
-// to their successors: wherever it is met, each gets there, and no acknowledged write
-// is lost.
+// to their successors, and a group of two replaces its nodes: wherever it is met, each gets
+// there, and no acknowledged write is lost.
 func TestEngineUpgradeSurvivesKills(t *testing.T) {
 	t.Parallel()
 	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
@@ -33,6 +33,16 @@ func TestEngineUpgradeSurvivesKills(t *testing.T) {
 			writers[id] = newWriter(t, addrs[id], "", nil)
 			writers[id].beyond(t, 50)
 		}
+		addrs["g-001"] = primaryAddr(group(t, d, "g", 2, func(in *elasticache.CreateReplicationGroupInput) {
+			failover(in)
+			in.Engine, in.EngineVersion = aws.String("redis"), aws.String("7.1")
+		}))
+		pair := newWriter(t, addrs["g-001"], "", nil)
+		pair.beyond(t, 50)
+		_, err := d.ElastiCache().ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
+			ReplicationGroupId: aws.String("g"), Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
+		})
+		must(t, err)
 		for id := range writers {
 			_, err := d.ElastiCache().ModifyCacheCluster(ctx, &elasticache.ModifyCacheClusterInput{
 				CacheClusterId: &id, Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
@@ -45,6 +55,8 @@ func TestEngineUpgradeSurvivesKills(t *testing.T) {
 			d.Kill()
 			must(t, d.Start(ctx))
 		}
+		available(t, d, "g")
+		writers["g-001"] = pair
 		for id, w := range writers {
 			_, err := d.AwaitCluster(ctx, id, "available")
 			must(t, err)

@@ -30,7 +30,7 @@ func (w World) succeedReplicas(members []*member, r roles) roles {
 		next := m.next()
 		switch {
 		case m.node == nil || m.Successors[m.slot.ID] == nil:
-		case next == nil || m.node.Spec.Deleted, m == r.source && others(m), m != r.source && !m.Outdated(m.slot):
+		case next == nil, m == r.source && others(m), m != r.source && !m.Outdated(m.slot):
 			m.succession.Drop()
 		case m != r.source && follows(next, r.source) && !next.Status.Lagging:
 			r = w.replace(m, r)
@@ -97,10 +97,11 @@ func (w World) ahead(members, filled []*member) (best *member) {
 	return best
 }
 
-// next is the member's successor, nil for none but one that is to go.
+// next is the member's successor, nil if there is none or it is to go, as it does with the
+// member.
 func (m *member) next() *resource.Node {
 	next := m.Successors[m.slot.ID]
-	if m.node == nil || next == nil || next.Spec.Deleted {
+	if m.node == nil || m.node.Spec.Deleted || next == nil || next.Spec.Deleted {
 		return nil
 	}
 	return next
