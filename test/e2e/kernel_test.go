@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -308,9 +309,13 @@ func TestKernelNeedsRoot(t *testing.T) {
 	if err != nil || syscall.Geteuid() != 0 {
 		t.Skip("needs root and setpriv to become somebody else")
 	}
-	dir := t.TempDir()
-	out, err := exec.Command(setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", binary, "serve", "--fabric=kernel",
-		"--data-dir", filepath.Join("/tmp", "larder-nobody-"+filepath.Base(filepath.Dir(dir))), "--listen", "127.0.0.1:0").CombinedOutput()
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "larder-nobody-") // t.TempDir is inside of one that only root may enter
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chown(dir, nobody, nobody))
+	out, err := exec.Command(setpriv, fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups", binary, "serve", "--fabric=kernel",
+		"--data-dir", filepath.Join(dir, "data"), "--run-dir", filepath.Join(dir, "run"), "--listen", "127.0.0.1:0").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "needs root") {
 		t.Errorf("%v: %s", err, out)
 	}
