@@ -123,7 +123,7 @@ func TestHandoverAfterRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		const writes = 200
-		pid := r.reports[a.ID].PID
+		pid := r.wait(a.ID, "running", func(rep runtime.Report) bool { return rep.PID != 0 }).PID
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it has much to make up for
 			t.Fatal(err)
 		}
