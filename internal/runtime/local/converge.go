@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// hurry is for how long an engine is eager after it was last waited for.
+	// hurry is for how long an engine is eager after it was last waited for, if what was
+	// waited for does not come: an eager engine costs ten times as much.
 	hurry = 2 * time.Second
 	// primaryTimeout bounds the wait for what a primary says of a replica. One
 	// that is busy is asked again.
@@ -271,9 +272,8 @@ func (n *node) sentTo(ctx context.Context, want *runtime.Node) bool {
 
 // pace is how eager the engine has to be.
 func (n *node) pace() engine.Pace {
-	since := n.rt.cfg.Clock.Now().Sub(time.Unix(0, n.hurried.Load()))
 	switch {
-	case since >= 0 && since < hurry: // below 0 the clock was set back
+	case n.isHurried():
 		return engine.Hurried
 	case n.state.Clients > 0 || n.state.Replicas > 0 || n.state.Role == "slave":
 		return engine.Serving
@@ -286,6 +286,7 @@ func (n *node) pace() engine.Pace {
 func (n *node) planLook(want *runtime.Node) {
 	if !n.state.Unsettled && (want.Primary == nil && want.Cluster == nil || n.state.LinkUp) {
 		n.lookWait = 0
+		n.calm(want)
 		now := n.rt.cfg.Clock.Now()
 		// Not the truncated time itself: that follows the wall clock when it jumps.
 		n.lookAt = now.Add(healthInterval - now.Sub(now.Truncate(healthSlot)))

@@ -151,6 +151,29 @@ func (n *node) poke() {
 // hasten makes the engine eager for a while.
 func (n *node) hasten() { n.hurried.Store(n.rt.cfg.Clock.Now().UnixNano()) }
 
+// isHurried reports whether the engine is to be eager.
+func (n *node) isHurried() bool {
+	since := n.rt.cfg.Clock.Now().Sub(time.Unix(0, n.hurried.Load()))
+	return since >= 0 && since < hurry // below 0 the clock was set back
+}
+
+// calm ends the haste of a replica that is in sync, and that of its primary once no
+// other replica is in haste.
+func (n *node) calm(want *runtime.Node) {
+	if want.Primary == nil || n.hurried.Swap(0) == 0 {
+		return
+	}
+	for _, other := range n.rt.replicasOf(want.Network, *want.Primary) {
+		if other.isHurried() {
+			return
+		}
+	}
+	if primary := n.rt.byReplication(want.Network, *want.Primary); primary != nil {
+		primary.hurried.Store(0)
+		primary.poke()
+	}
+}
+
 // run is the node's goroutine.
 func (n *node) run() {
 	defer n.letGo()

@@ -175,3 +175,46 @@ func copies(nodes []runtime.Node) []runtime.Node {
 	}
 	return out
 }
+
+// An engine is eager for as long as a replica waits for it, and no longer.
+func TestHasteEnds(t *testing.T) {
+	t.Parallel()
+	r := &Runtime{cfg: Config{Clock: core.SystemClock{}}, nodes: map[string]*node{}}
+	primary := runtime.Node{ID: "p", UID: "p", Replication: core.Endpoint{Address: "127.1.0.1", Port: 1}}
+	first, second := runtime.Node{ID: "a", UID: "a", Primary: &primary.Replication}, runtime.Node{ID: "b", UID: "b", Primary: &primary.Replication}
+	for _, want := range []*runtime.Node{&primary, &first, &second} {
+		n := newNode(r, want.UID)
+		n.want(want, 1)
+		n.hasten()
+		poked(n)
+		r.nodes[want.UID] = n
+	}
+	r.relate()
+	eager := func() (ids string) {
+		for _, id := range []string{"p", "a", "b"} {
+			if r.nodes[id].isHurried() {
+				ids += id
+			}
+		}
+		return ids
+	}
+	for _, step := range []struct {
+		name  string
+		calm  *runtime.Node
+		eager string
+		woken bool
+	}{
+		{"the primary has nobody to follow", &primary, "pab", false},
+		{"one replica is in sync", &first, "pb", false},
+		{"it is still", &first, "pb", false},
+		{"the other one is, too", &second, "", true},
+	} {
+		r.nodes[step.calm.UID].calm(step.calm)
+		if got := eager(); got != step.eager {
+			t.Errorf("%s: eager are %q, want %q", step.name, got, step.eager)
+		}
+		if got := poked(r.nodes["p"]); got != step.woken {
+			t.Errorf("%s: the primary is woken: %v", step.name, got)
+		}
+	}
+}
