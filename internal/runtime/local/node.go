@@ -282,6 +282,7 @@ func (n *node) noticeExit() {
 	n.proc.release()
 	n.proc, n.state, n.stopping, n.fenced, n.mute = nil, engine.State{}, time.Time{}, core.Secret{}, mute{}
 	n.running.Store(false)
+	n.rt.wakeRelated(n) // an heir waits for one that is stopped, too
 	n.rt.net.dropBackend(n.id(), n.uid)
 	switch {
 	case intended:

@@ -163,6 +163,32 @@ func TestEndWakesHeir(t *testing.T) {
 	}
 }
 
+// So does one that is stopped, of which nothing is reported until it runs again.
+func TestStopWakesHeir(t *testing.T) {
+	t.Parallel()
+	r := &Runtime{cfg: Config{Clock: core.SystemClock{}}, nodes: map[string]*node{}, reports: newReports()}
+	defer r.reports.close()
+	r.net = newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) {}, func(runtime.Report) {})
+	heir := runtime.Node{ID: "2", UID: "u2", Replication: core.Endpoint{Address: "127.1.0.2", Port: 1}}
+	old := runtime.Node{ID: "1", UID: "u1", Primary: &heir.Replication}
+	for _, want := range []*runtime.Node{&old, &heir} {
+		n := newNode(r, want.UID)
+		n.log = slog.New(slog.DiscardHandler)
+		n.want(want, 1)
+		poked(n)
+		r.nodes[want.UID] = n
+	}
+	r.relate()
+	ended := make(chan struct{})
+	close(ended)
+	p := &process{exited: ended, watcher: ended}
+	r.nodes["u1"].proc, r.nodes["u1"].stopping = p, time.Now()
+	r.nodes["u1"].noticeExit()
+	if !poked(r.nodes["u2"]) {
+		t.Error("the heir sleeps on")
+	}
+}
+
 // copies have nothing in common with the nodes that they are copies of.
 func copies(nodes []runtime.Node) []runtime.Node {
 	out := slices.Clone(nodes)
