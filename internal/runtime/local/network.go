@@ -53,6 +53,7 @@ type network struct {
 	endpoints []runtime.Endpoint // nil before the first document
 	nodes     map[string]place   // by node id
 	owners    map[place]string   // ids of the nodes whose own addresses these are
+	uids      map[string]string  // whose ids these are
 	world     policy.World
 	windows   map[string]policy.Window
 	instances []runtime.Instance
@@ -84,7 +85,9 @@ func (n *network) setDocument(doc *runtime.Document) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	nodes, owners := make(map[string]place, len(doc.Nodes)), make(map[place]string, len(doc.Nodes))
+	n.uids = make(map[string]string, len(doc.Nodes))
 	for i := range doc.Nodes {
+		n.uids[doc.Nodes[i].ID] = doc.Nodes[i].UID
 		at := place{doc.Nodes[i].Network, doc.Nodes[i].VPC}
 		nodes[doc.Nodes[i].ID] = at
 		if !doc.Nodes[i].Successor {
@@ -128,11 +131,13 @@ func (n *network) enforcedRevision() int64 {
 	return n.enforced
 }
 
-// setBackend puts a node in service and gives the version in which it is.
+// setBackend puts a node in service and gives the version in which it is. One whose
+// place another has taken meanwhile comes too late.
 func (n *network) setBackend(node string, b backend) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.backends[node] != b {
+	late := n.uids[node] != "" && n.uids[node] != b.uid
+	if !late && n.backends[node] != b {
 		n.backends[node] = b
 		n.bump()
 	}
@@ -154,6 +159,9 @@ func (n *network) adoptLogin(node, uid string, login core.Secret) {
 func (n *network) moveBackend(from, to, uid string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.uids != nil {
+		n.uids[to] = uid
+	}
 	if b, ok := n.backends[from]; ok && b.uid == uid {
 		delete(n.backends, from)
 		n.backends[to] = b

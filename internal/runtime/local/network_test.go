@@ -118,3 +118,26 @@ func TestPrimaryEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// A node whose place its successor has taken may be about to say that it serves, and ends
+// right after that: clients are still led to the successor.
+func TestPlaceIsTakenForGood(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(&picky{}, core.SystemClock{}, slog.New(slog.DiscardHandler), func(map[string]bool) {}, func(runtime.Report) {})
+	doc := func(nodes ...runtime.Node) *runtime.Document {
+		return &runtime.Document{Nodes: nodes, Endpoints: []runtime.Endpoint{{ID: "node a", Nodes: []string{"a"}}}}
+	}
+	old, next := backend{uid: "u1", socket: "old"}, backend{uid: "u2", socket: "next"}
+	n.setDocument(doc(runtime.Node{ID: "a", UID: "u1"}, runtime.Node{ID: "a-next", UID: "u2", Successor: true}))
+	n.setBackend("a", old)
+	n.setBackend("a-next", next)
+	n.moveBackend("a-next", "a", "u2")
+	n.setBackend("a", old)
+	n.setDocument(doc(runtime.Node{ID: "a", UID: "u2"}))
+	n.setBackend("a", old)
+	n.dropBackend("a", "u1")
+	v, _, _ := n.compose()
+	if got := v.Endpoints[0].Backends; len(got) != 1 || got[0].Socket != "next" {
+		t.Errorf("clients are led to %+v", got)
+	}
+}
