@@ -12,9 +12,10 @@ const (
 	// keysAtOnce is how many keys of a slot are looked at together.
 	keysAtOnce = 100
 	// loadSize is how much is on its way at a time, in bytes, unless one value alone
-	// is more: about a millisecond during which the engines serve nobody else. It is
-	// one load or two, of which one waits for its turn.
-	loadSize = 128 << 10
+	// is more: a fraction of a millisecond during which the engines serve nobody else. It
+	// is one load or two, of which one waits for its turn. Four times as much moves a tenth
+	// faster, and has customers wait twice as long at worst.
+	loadSize = 32 << 10
 )
 
 // load is keys that move in one go, with what they take up in bytes.
