@@ -51,7 +51,7 @@ tools:
 	@scripts/install-test-tools.sh
 
 test: tools check ## install what is missing, check, then run every test
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 robustness: build ## faults and changes at once, for two minutes in each fabric at each of five seeds
 	@scripts/install-engines.sh

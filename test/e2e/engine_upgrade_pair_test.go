@@ -26,62 +26,73 @@ var stages = []string{
 	"node us-east-1/OF-001/0001: its successor takes the place",
 }
 
-// TestEngineUpgradeOfTwoSurvivesLosses kills the primary of groups of two, and of shards of
+// redisOfTwo is a group with failover that can be upgraded.
+func redisOfTwo(in *elasticache.CreateReplicationGroupInput) {
+	failover(in)
+	in.Engine, in.EngineVersion = aws.String("redis"), aws.String("7.1")
+}
+
+// TestEngineUpgradeOfTwoSurvivesLosses kills the primary of groups of two, or of shards of
 // two, at each stage of an upgrade: each gets there, and no write is lost that a replica
-// has confirmed.
+// has confirmed. Groups are taken through it in one fabric and shards in the other.
 func TestEngineUpgradeOfTwoSurvivesLosses(t *testing.T) {
 	t.Parallel()
 	harness.EachFabric(t, func(t *testing.T, o harness.Options) {
 		d := harness.In(t, o)
-		redis := func(in *elasticache.CreateReplicationGroupInput) {
-			failover(in)
-			in.Engine, in.EngineVersion = aws.String("redis"), aws.String("7.1")
+		if o.Fabric == "kernel" {
+			shards := shardedGroup(t, d, "s", int32(len(stages)), 1, redisOfTwo)
+			l := newLoad(t, clusterClient(t, shards, "", nil), 4, true)
+			l.beyond(t, 200)
+			upgradeWithLosses(t, d, []string{"s"}, "s-0001", "s-0002", "s-0003", "s-0004", "s-0005")
+			l.check(t, clusterClient(t, shards, "", nil))
+			tidy(t, d)
+			return
 		}
-		ids := []string{"s"}
-		shards := shardedGroup(t, d, "s", int32(len(stages)), 1, redis)
-		l := newLoad(t, clusterClient(t, shards, "", nil), 4, true)
-		l.beyond(t, 200)
+		ids := []string{"g0", "g1", "g2", "g3", "g4"}
 		addrs, writers := map[string]string{}, map[string]*writer{}
-		for i := range stages {
-			id := fmt.Sprint("g", i)
-			ids, addrs[id] = append(ids, id), primaryAddr(group(t, d, id, 2, redis))
+		for _, id := range ids {
+			addrs[id] = primaryAddr(group(t, d, id, 2, redisOfTwo))
 			writers[id] = newConfirmedWriter(t, addrs[id])
 			writers[id].beyond(t, 50)
 		}
-		var wg sync.WaitGroup
-		killed := make(chan error, 2*len(stages))
-		for i, stage := range stages {
-			for _, of := range []string{fmt.Sprint("g", i), fmt.Sprintf("s-%04d", i+1)} {
-				wg.Go(func() { killed <- killPrimary(t.Context(), d, of, stage) })
-			}
-		}
-		for _, id := range ids {
-			_, err := d.ElastiCache().ModifyReplicationGroup(t.Context(), &elasticache.ModifyReplicationGroupInput{
-				ReplicationGroupId: &id, Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
-			})
-			must(t, err)
-		}
-		wg.Wait()
-		close(killed)
-		for err := range killed {
-			must(t, err)
-		}
-		for _, id := range ids {
-			for _, m := range available(t, d, id).MemberClusters {
-				if got := node(t, d, m+"/0001").BinaryVersion; !strings.HasPrefix(got, "8.") {
-					t.Errorf("%s runs %s", m, got)
-				}
-			}
-		}
+		upgradeWithLosses(t, d, ids, ids...)
 		for id, w := range writers {
 			w.beyond(t, 50)
 			if n := w.lost(t, client(t, addrs[id], "", nil)); n > 0 {
 				t.Errorf("%s: %d of %d confirmed writes are lost", id, n, len(w.acked))
 			}
 		}
-		l.check(t, clusterClient(t, shards, "", nil))
 		tidy(t, d)
 	})
+}
+
+// upgradeWithLosses upgrades groups and kills the primary of one of theirs, a group or a
+// shard, at each stage.
+func upgradeWithLosses(t *testing.T, d *harness.Deployment, groups []string, of ...string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	killed := make(chan error, len(stages))
+	for i, stage := range stages {
+		wg.Go(func() { killed <- killPrimary(t.Context(), d, of[i], stage) })
+	}
+	for _, id := range groups {
+		_, err := d.ElastiCache().ModifyReplicationGroup(t.Context(), &elasticache.ModifyReplicationGroupInput{
+			ReplicationGroupId: &id, Engine: aws.String("valkey"), EngineVersion: aws.String("8.0"), ApplyImmediately: aws.Bool(true),
+		})
+		must(t, err)
+	}
+	wg.Wait()
+	close(killed)
+	for err := range killed {
+		must(t, err)
+	}
+	for _, id := range groups {
+		for _, m := range available(t, d, id).MemberClusters {
+			if got := node(t, d, m+"/0001").BinaryVersion; !strings.HasPrefix(got, "8.") {
+				t.Errorf("%s runs %s", m, got)
+			}
+		}
+	}
 }
 
 // newConfirmedWriter is a writer to whom a write counts only once a replica has it too.
