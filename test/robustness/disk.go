@@ -13,13 +13,15 @@ import (
 // disk is a small file system of its own for what is kept of nodes.
 type disk string
 
-// mountDisk makes the directory of a deployment's nodes a file system of 4 MiB.
+// mountDisk makes the directory of a deployment's nodes a file system of 128 MiB: more
+// than the logs of all nodes come to, which at their longest are 8 MiB each. A disk
+// that they fill is full for good, and nodes that end stay away as long.
 func mountDisk(dataDir string) (disk, error) {
 	nodes := filepath.Join(dataDir, "nodes")
 	if err := os.MkdirAll(nodes, 0o700); err != nil {
 		return "", err
 	}
-	return disk(nodes), unix.Mount("none", nodes, "tmpfs", 0, "size=4m,mode=700")
+	return disk(nodes), unix.Mount("none", nodes, "tmpfs", 0, "size=128m,mode=700")
 }
 
 func (d disk) unmount() error { return unix.Unmount(string(d), unix.MNT_DETACH) }
