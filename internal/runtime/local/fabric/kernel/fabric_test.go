@@ -75,6 +75,30 @@ func TestPrimaryMoves(t *testing.T) {
 	r.reset("an idle client of a primary that moved meanwhile", idle)
 }
 
+// The primary of a replica that leaves knows that at once: the replica itself cannot say
+// so, since its address may be gone before its process.
+func TestReplicaLeaves(t *testing.T) {
+	r := newRig(t, "leaves")
+	a, b := r.node("a", "10.1.0.5"), r.node("b", "10.1.0.6")
+	r.apply(a, b)
+	a = r.start(a, "--repl-diskless-sync-delay", "0")
+	for _, restarted := range []bool{false, true} {
+		r.apply(a, b)
+		replica := r.start(b, "--bind-source-addr", "10.1.0.6", "--replicaof", "10.1.0.5 6379")
+		r.apply(a, replica)
+		r.until("it replicates", func() bool { return r.replicas(a) == 1 })
+		if restarted { // nothing is remembered of what was
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r.open()
+		}
+		r.apply(a)
+		r.end(replica)
+		r.until("the primary knows that its replica has left", func() bool { return r.replicas(a) == 0 })
+	}
+}
+
 // The relay is put in front of a node and taken away again with no client noticing,
 // until plaintext is forbidden.
 func TestRelayComesAndGoes(t *testing.T) {

@@ -207,6 +207,14 @@ func (r *rig) start(ep local.Endpoint, words ...string) local.Endpoint {
 	return ep
 }
 
+// end kills a node's engine.
+func (r *rig) end(ep local.Endpoint) {
+	r.t.Helper()
+	if err := syscall.Kill(ep.Backends[0].PID, syscall.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // in runs fn in a namespace.
 func (r *rig) in(path string, fn func() error) {
 	r.t.Helper()
@@ -290,14 +298,26 @@ func (r *rig) called(ep local.Endpoint) {
 	}
 }
 
-// hasClient asks an engine whether it has a connection of the instance.
-func (r *rig) hasClient(ep local.Endpoint) bool {
+// tell has an engine do something, and gives its answer.
+func (r *rig) tell(ep local.Endpoint, words ...string) string {
 	r.t.Helper()
-	text, err := exec.Command("redis-cli", "-s", ep.Backends[0].Socket, "client", "list").Output()
+	text, err := exec.Command("redis-cli", append([]string{"-s", ep.Backends[0].Socket}, words...)...).Output()
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return strings.Contains(string(text), " addr="+client.String()+":")
+	return string(text)
+}
+
+// hasClient asks an engine whether it has a connection of the instance.
+func (r *rig) hasClient(ep local.Endpoint) bool {
+	r.t.Helper()
+	return strings.Contains(r.tell(ep, "client", "list"), " addr="+client.String()+":")
+}
+
+// replicas asks an engine how many it has.
+func (r *rig) replicas(ep local.Endpoint) int {
+	r.t.Helper()
+	return strings.Count(r.tell(ep, "info", "replication"), "state=online")
 }
 
 // reset expects a connection to be reset.

@@ -27,11 +27,12 @@ type space struct {
 	alarm *rules.Alarm
 	// led are the listeners that clients can be led to.
 	led map[engine]bool
-	// following and barred are those whose flows have been cut, links those whose have
-	// not; nil: nothing is known.
+	// following and barred are those whose flows have been cut, links and local those
+	// whose have not; nil: nothing is known.
 	following []rules.Endpoint
 	barred    []netip.Addr
 	links     map[string]netip.Addr
+	local     []netip.Addr
 }
 
 // open begins with a namespace, the first or one that was made anew.
@@ -52,7 +53,7 @@ func (s *space) open(ns *netns.Namespace) error {
 		return errors.Join(err, conn.Close())
 	}
 	s.conn, s.path, s.inode = conn, ns.Path(), st.Ino
-	s.led, s.following, s.barred, s.links = nil, nil, nil, nil
+	s.led, s.following, s.barred, s.links, s.local = nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -102,7 +103,7 @@ func (s *space) lead(engines []engine) (failed map[string]error, err error) {
 }
 
 // cut ends the flows to endpoints that have moved, those in plaintext to nodes that no
-// longer have any, and those of instances that are gone. The first time it looks for all
+// longer have any, and those of instances and nodes that are gone. The first time it looks for all
 // of them, since it is not known what was left undone by a server that was killed.
 func (s *space) cut(net *netPlan) error {
 	var moved []rules.Endpoint
@@ -119,9 +120,9 @@ func (s *space) cut(net *netPlan) error {
 	}
 	_, err := s.conn.CutOthers(moved)
 	_, barredErr := s.conn.CutDirect(barred)
-	err = errors.Join(err, barredErr, s.cutGone(net.rules.Links))
+	err = errors.Join(err, barredErr, s.cutGone(net.rules.Links), s.cutLeft(net))
 	if err == nil {
-		s.following, s.barred, s.links = net.following, net.barred, net.rules.Links
+		s.following, s.barred, s.links, s.local = net.following, net.barred, net.rules.Links, net.links.Local
 	}
 	return err
 }
@@ -142,5 +143,23 @@ func (s *space) cutGone(links map[string]netip.Addr) error {
 		return nil
 	}
 	_, err := s.conn.CutClients(is)
+	return err
+}
+
+// cutLeft ends what others inside have to do with addresses that are no more.
+func (s *space) cutLeft(net *netPlan) error {
+	known := func(a netip.Addr) bool { return slices.Contains(net.links.Local, a) }
+	gone := slices.DeleteFunc(slices.Clone(s.local), known)
+	is := func(a netip.Addr) bool { return slices.Contains(gone, a) }
+	switch {
+	case s.local == nil:
+		clients := slices.Collect(maps.Values(net.rules.Links))
+		is = func(a netip.Addr) bool {
+			return net.links.CIDR.Contains(a) && !known(a) && !slices.Contains(clients, a)
+		}
+	case len(gone) == 0:
+		return nil
+	}
+	_, err := s.conn.CutInside(is)
 	return err
 }

@@ -11,7 +11,8 @@ import (
 
 // Cuts end connections at once, idle ones too: clients get a reset where the other end
 // is in the namespace. What is forwarded from instance to instance has no end here, and
-// stops. Each returns how many there were. None touches what nodes say to each other.
+// stops. Each returns how many there were. None but CutInside touches what nodes say to
+// each other.
 
 // CutOthers ends the connections to endpoints that none of their targets carries: what
 // is left of endpoints that have moved. Those to a node's own address go on.
@@ -51,6 +52,14 @@ func (c *Conn) CutClients(gone func(netip.Addr) bool) (int, error) {
 	n, err := c.reset(nil, func(s tcpSocket) bool { return s.mark != 0 && gone(s.remote.Addr()) })
 	more, e := c.stop(0, func(f flow) bool { return gone(f.client.Addr()) || gone(f.dialled.Addr()) })
 	return n + more, errors.Join(err, e)
+}
+
+// CutInside ends what nodes say to each other where one of them is gone. Its address is no
+// more, so that it cannot say that itself.
+func (c *Conn) CutInside(gone func(netip.Addr) bool) (int, error) {
+	return c.reset([]condition{markIs(0, ^mark(0))}, func(s tcpSocket) bool {
+		return s.mark == 0 && (gone(s.local.Addr()) || gone(s.remote.Addr()))
+	})
 }
 
 // CutUnjudged ends the connections of clients (Inputs.Links) that came in while no rules

@@ -306,4 +306,9 @@ func TestInsideIsNotCut(t *testing.T) {
 	cutting(t, 0, func() (int, error) { return l.conn.CutOthers([]Endpoint{{At: nodePort(0)}}) })
 	cutting(t, 0, func() (int, error) { return l.conn.CutUnjudged(in.Links) })
 	inside.alive("everything was cut")
+	cutting(t, 2, func() (int, error) { return l.conn.CutInside(func(a netip.Addr) bool { return a == nodeAddress(0) }) })
+	inside.SetDeadline(time.Now().Add(testDeadline))
+	if _, err := inside.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.ECONNABORTED) {
+		t.Errorf("the node that it is connected to is gone, and it got %v", err)
+	}
 }
