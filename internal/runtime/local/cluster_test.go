@@ -190,6 +190,35 @@ func TestCluster(t *testing.T) {
 	})
 }
 
+// TestShardSendsOn: writes that wait at the old primary of a shard are sent on as soon as
+// it has lost its slots, whatever the engines of other shards do.
+func TestShardSendsOn(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0, 0}, slots)
+		nodes[0].HoldWrites = true
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		answered := r.heldWrite(nodes[0])
+		other := r.settled(nodes[1]).PID
+		if err := syscall.Kill(other, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(other, syscall.SIGCONT) }()
+		nodes[0].HoldWrites = false
+		clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
+		r.apply(nodes...)
+		answered("-MOVED 7629 " + nodes[2].Advertised.String())
+		if err := syscall.Kill(other, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		r.settledAll(nodes)
+	})
+}
+
 // stall has the process of a node stand still for moments until the function that it
 // gives is called, which a busy host does to it too.
 func (r *rig) stall(n runtime.Node) (stop func()) {

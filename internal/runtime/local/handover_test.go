@@ -71,8 +71,8 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-// heldWrite begins a write that is held; answered waits for its being accepted.
-func (r *rig) heldWrite(n runtime.Node) (answered func()) {
+// heldWrite begins a write of the key "k" that is held; answered waits for its answer.
+func (r *rig) heldWrite(n runtime.Node) (answered func(want string)) {
 	r.t.Helper()
 	conn := r.dial(n)
 	if _, err := conn.Write([]byte("SET k v\r\n")); err != nil {
@@ -83,11 +83,11 @@ func (r *rig) heldWrite(n runtime.Node) (answered func()) {
 	if k, err := conn.Read(answer); err == nil {
 		r.t.Fatalf("a write was not held: %s", answer[:k])
 	}
-	return func() {
+	return func(want string) {
 		r.t.Helper()
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != "+OK\r\n" {
-			r.t.Errorf("a write that waited gets %q, %v", answer[:k], err)
+		_ = conn.SetReadDeadline(time.Now().Add(runtime.HoldLimit / 2)) // before a hold ends by itself
+		if k, err := conn.Read(answer); err != nil || string(answer[:k]) != want+"\r\n" {
+			r.t.Errorf("a write that waited gets %q, %v, not %s", answer[:k], err, want)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func TestHoldWrites(t *testing.T) {
 		free := next(held, func(n *runtime.Node) { n.HoldWrites = false })
 		r.apply(free)
 		r.settled(free)
-		answered()
+		answered("+OK")
 	})
 }
 
@@ -173,6 +173,6 @@ func TestAbdicatedWhileAway(t *testing.T) {
 		answered := r.heldWrite(n)
 		r.open()
 		r.apply(n)
-		answered()
+		answered("+OK")
 	})
 }
