@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,5 +58,12 @@ func TestReplicaCount(t *testing.T) {
 	if v, err := primary.Get(ctx, "k").Result(); v != "v" || err != nil {
 		t.Errorf("on the connection from before: %q, %v", v, err)
 	}
+	harness.Eventually(t, "the primary lists its replica alone", func(ctx context.Context) error {
+		info, err := primary.Info(ctx, "replication").Result()
+		if err == nil && !strings.Contains(info, "connected_slaves:1\r") {
+			err = errors.New(info)
+		}
+		return err
+	})
 	tidy(t, d)
 }
