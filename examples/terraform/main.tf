@@ -44,6 +44,10 @@ provider "aws" {
 }
 
 # The subnets and the security group of the region's default VPC.
+data "aws_vpc" "default" {
+  default = true
+}
+
 data "aws_subnets" "default" {
   filter {
     name   = "default-for-az"
@@ -52,7 +56,8 @@ data "aws_subnets" "default" {
 }
 
 data "aws_security_group" "default" {
-  name = "default"
+  vpc_id = data.aws_vpc.default.id
+  name   = "default"
 }
 
 resource "aws_elasticache_subnet_group" "sample" {

@@ -201,9 +201,13 @@ func (g *group) newToken(ctx context.Context, strategy types.AuthTokenUpdateStra
 	if strategy == types.AuthTokenUpdateStrategyTypeSet {
 		token = old // leaves the one in use as the only one
 	}
-	_, err := g.api.ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
-		ReplicationGroupId: &g.id, ApplyImmediately: aws.Bool(true), AuthToken: &token, AuthTokenUpdateStrategy: strategy,
-	})
+	err := g.setToken(ctx, strategy, token)
+	if err != nil && !errors.As(err, new(smithy.APIError)) {
+		// It may have been done. Another one would leave clients without a token then.
+		return errors.Join(err, harness.Await(ctx, time.Minute, func(context.Context) error {
+			return g.setToken(ctx, types.AuthTokenUpdateStrategyTypeSet, old)
+		}))
+	}
 	if err != nil || token == old {
 		return err
 	}
@@ -212,6 +216,13 @@ func (g *group) newToken(ctx context.Context, strategy types.AuthTokenUpdateStra
 	}
 	g.token.Store(token)
 	return nil
+}
+
+func (g *group) setToken(ctx context.Context, strategy types.AuthTokenUpdateStrategyType, token string) error {
+	_, err := g.api.ModifyReplicationGroup(ctx, &elasticache.ModifyReplicationGroupInput{
+		ReplicationGroupId: &g.id, ApplyImmediately: aws.Bool(true), AuthToken: &token, AuthTokenUpdateStrategy: strategy,
+	})
+	return err
 }
 
 // outcome sorts the answer to an operation: done, refused, or lost on the way. Any
