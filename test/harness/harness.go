@@ -5,6 +5,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -311,16 +312,27 @@ func (d *Deployment) Close() error {
 	return err
 }
 
-// tail keeps the last 64 KiB written to it.
+// tail keeps the last 64 KiB written to it, without the lines about requests that were
+// answered well: who waits asks often.
 type tail struct {
-	mu sync.Mutex
-	b  []byte
+	mu   sync.Mutex
+	b    []byte
+	part []byte // of a line
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
+	t.part = append(t.part, p...)
+	for line := range bytes.Lines(t.part) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break
+		}
+		if !bytes.Contains(line, []byte(" msg=request ")) || !bytes.Contains(line, []byte(` code="" `)) {
+			t.b = append(t.b, line...)
+		}
+		t.part = t.part[len(line):]
+	}
 	if over := len(t.b) - 1<<16; over > 0 {
 		t.b = t.b[over:]
 	}
@@ -330,5 +342,5 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.b)
+	return string(t.b) + string(t.part)
 }
