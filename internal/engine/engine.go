@@ -154,6 +154,9 @@ type State struct {
 	// Unsettled: the node does not have its place in its cluster of shards yet. It
 	// gets it by Converge, again and again.
 	Unsettled bool
+	// Stranded: it has lost its slots and kept their keys, with which it can follow
+	// nobody. Only a new process can.
+	Stranded bool
 	// Strangers are the ids of nodes of its cluster that it does not know: they have
 	// to be made to Meet it.
 	Strangers []string

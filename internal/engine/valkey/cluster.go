@@ -24,8 +24,9 @@ type membership struct {
 	known int
 	// strangers are the peers that it does not know.
 	strangers []string
-	// empty: it follows nobody and has no slots.
-	empty bool
+	// empty: it follows nobody and has no slots. stranded: nor can it follow anybody,
+	// since it has keys.
+	empty, stranded bool
 	// timeout is how long it waits for other nodes, as last set.
 	timeout string
 }
@@ -34,7 +35,7 @@ type membership struct {
 // knows, its role, its slots. What others have to do first is waited for, by
 // trying again.
 func (s *session) join(ctx context.Context, c *runtime.Cluster) error {
-	s.place.want, s.place.settled = c, false
+	s.place.want, s.place.settled, s.place.stranded = c, false, false
 	v, err := view(ctx, s.conn)
 	if err != nil {
 		return err
@@ -77,9 +78,12 @@ func (s *session) attempt(ctx context.Context, cmds [][]string) error {
 		return fmt.Errorf("valkey: change the cluster: %w", err)
 	}
 	for _, r := range replies {
-		if err := busy(r.failure()); err != nil && !errors.As(err, new(refusal)) {
+		err := busy(r.failure())
+		var refused refusal
+		if err != nil && !errors.As(err, &refused) {
 			return err
 		}
+		s.place.stranded = s.place.stranded || strings.Contains(refused.text, "the node must be empty")
 	}
 	return nil
 }
@@ -206,7 +210,7 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 		}
 		p.judge(v)
 	}
-	state.Strangers = p.strangers
+	state.Strangers, state.Stranded = p.strangers, p.stranded
 	state.Unsettled = !p.settled || known != p.known
 	switch {
 	case state.Role != "master":

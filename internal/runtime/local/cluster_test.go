@@ -219,6 +219,43 @@ func TestShardSendsOn(t *testing.T) {
 	})
 }
 
+// TestStrandedEngine: the old primary of a shard that has lost its slots without becoming
+// a replica, and has their keys, cannot follow anybody; it begins anew.
+func TestStrandedEngine(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		if got := r.client(nodes[0], "SET", "b", "1"); got != "+OK" {
+			t.Fatal(got)
+		}
+		eventually(t, "the replica has the key", func() bool {
+			return r.session(nodes[2], "READONLY", "GET b") == "$1\r\n1"
+		})
+		old := r.settled(nodes[0]).PID
+		if got := r.session(nodes[0], "AUTH larder-admin "+nodes[0].Auth.Admin.Reveal(), "CLUSTER DELSLOTSRANGE 0 8191"); got != "+OK" {
+			t.Fatal(got)
+		}
+		clustered(nodes, []int{2, 1, 2}, map[int]string{2: slots[0], 1: slots[1]})
+		r.apply(nodes...)
+		r.wait(nodes[0].ID, "ended", func(rep runtime.Report) bool { return rep.Phase == runtime.PhaseExited })
+		nodes[0].Incarnation++
+		nodes[0].Generation++
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		if rep := r.settled(nodes[0]); rep.PID == old {
+			t.Errorf("the process is the same: %+v", rep)
+		}
+		if got := r.client(nodes[2], "GET", "b"); got != "$1\r\n1" {
+			t.Errorf("the new primary has %s", got)
+		}
+	})
+}
+
 // stall has the process of a node stand still for moments until the function that it
 // gives is called, which a busy host does to it too.
 func (r *rig) stall(n runtime.Node) (stop func()) {

@@ -47,6 +47,11 @@ func (n *node) converge(ctx context.Context, want *runtime.Node, version int64) 
 		if err := n.confirm(ctx, want); err != nil {
 			return n.sessionFailed(err)
 		}
+		if state.Stranded {
+			n.log.Error("engine has keys of slots that it lost, and is ended", "node", n.id(), "pid", n.proc.pid)
+			n.proc.kill()
+			return never
+		}
 		n.askAround(want)
 		if n.joining() {
 			n.report(n.phase())
