@@ -210,7 +210,7 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 		}
 		p.judge(v)
 	}
-	state.Strangers, state.Stranded = p.strangers, p.stranded
+	state.Strangers, state.Stranded = p.strangers, p.stranded && p.empty
 	state.Unsettled = !p.settled || known != p.known
 	switch {
 	case state.Role != "master":

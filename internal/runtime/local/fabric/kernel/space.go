@@ -103,8 +103,9 @@ func (s *space) lead(engines []engine) (failed map[string]error, err error) {
 }
 
 // cut ends the flows to endpoints that have moved, those in plaintext to nodes that no
-// longer have any, and those of instances and nodes that are gone. The first time it looks for all
-// of them, since it is not known what was left undone by a server that was killed.
+// longer have any, and those of instances and nodes that are gone. The first time it
+// looks for all of them, since it is not known what was left undone by a server that
+// was killed.
 func (s *space) cut(net *netPlan) error {
 	var moved []rules.Endpoint
 	for _, e := range net.following {
@@ -148,7 +149,13 @@ func (s *space) cutGone(links map[string]netip.Addr) error {
 
 // cutLeft ends what others inside have to do with addresses that are no more.
 func (s *space) cutLeft(net *netPlan) error {
-	known := func(a netip.Addr) bool { return slices.Contains(net.links.Local, a) }
+	if slices.Equal(s.local, net.links.Local) {
+		return nil
+	}
+	known := func(a netip.Addr) bool { // they are sorted
+		_, ok := slices.BinarySearchFunc(net.links.Local, a, netip.Addr.Compare)
+		return ok
+	}
 	gone := slices.DeleteFunc(slices.Clone(s.local), known)
 	is := func(a netip.Addr) bool { return slices.Contains(gone, a) }
 	switch {
