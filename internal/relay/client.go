@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sort"
@@ -142,12 +143,26 @@ func (c *Client) Drain(ctx context.Context) error {
 }
 
 // Stop ends the relay and every connection through it, and returns when it is
-// gone.
+// gone, be it of itself.
 func (c *Client) Stop(ctx context.Context) error {
-	if _, _, err := c.call(ctx, request{Op: opStop}, nil); err != nil {
+	_, _, err := c.call(ctx, request{Op: opStop}, nil)
+	switch {
+	case Gone(err):
+		return nil
+	case err != nil:
 		return err
 	}
 	return c.Wait(ctx)
+}
+
+// Gone reports whether err, of Dial or of a call, says that the relay has ended.
+func Gone(err error) bool {
+	for _, end := range []error{io.EOF, unix.ECONNRESET, unix.EPIPE, unix.ECONNREFUSED, unix.ENOENT} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // Wait returns when the relay is gone (nil) or ctx ends. No other method may be

@@ -309,20 +309,27 @@ func reap(pid int) bool {
 func Stop(ctx context.Context, runDir string) error {
 	var failures []error
 	for _, path := range sockets(runDir) {
-		c, err := relay.Dial(ctx, path)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		if err := c.Stop(ctx); err != nil {
-			failures = append(failures, err)
-		} else {
-			awaitEnd(c.PID())
-		}
-		c.Close()
-		reap(c.PID())
+		failures = append(failures, stop(ctx, path))
 	}
 	return errors.Join(failures...)
+}
+
+// stop ends the relay at path. One that drains may end by itself at any moment.
+func stop(ctx context.Context, path string) error {
+	c, err := relay.Dial(ctx, path)
+	if relay.Gone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer reap(c.PID())
+	defer c.Close()
+	if err := c.Stop(ctx); err != nil {
+		return err
+	}
+	awaitEnd(c.PID())
+	return nil
 }
 
 // awaitEnd waits for the end of a process that has hung up and is about to exit:

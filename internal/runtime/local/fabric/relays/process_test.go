@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,6 +47,43 @@ func TestGivenUpRelay(t *testing.T) {
 	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
 		_ = unix.Kill(pid, unix.SIGKILL)
 		t.Errorf("the relay goes on: %v", err)
+	}
+}
+
+// TestStopEnding: relays that end by themselves meanwhile, one before it is reached and
+// one before it answers, are as good as stopped.
+func TestStopEnding(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "stop") // t.TempDir makes paths too long for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	listen := func(name string) net.Listener {
+		l, err := net.Listen("unix", filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	asked, gone := listen("relay-1.sock"), listen("relay-2.sock")
+	go func() {
+		for {
+			c, err := asked.Accept()
+			if err != nil {
+				return
+			}
+			// Whoever only looks whether somebody listens sends nothing.
+			if n, _ := c.Read(make([]byte, 1)); n == 1 {
+				gone.Close()
+				asked.Close()
+			}
+			c.Close()
+		}
+	}()
+	if err := Stop(t.Context(), dir); err != nil {
+		t.Error(err)
 	}
 }
 
