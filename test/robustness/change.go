@@ -203,10 +203,7 @@ func (g *group) newToken(ctx context.Context, strategy types.AuthTokenUpdateStra
 	}
 	err := g.setToken(ctx, strategy, token)
 	if err != nil && !errors.As(err, new(smithy.APIError)) {
-		// It may have been done. Another one would leave clients without a token then.
-		return errors.Join(err, harness.Await(ctx, time.Minute, func(context.Context) error {
-			return g.setToken(ctx, types.AuthTokenUpdateStrategyTypeSet, old)
-		}))
+		return errors.Join(err, g.regain(ctx, old))
 	}
 	if err != nil || token == old {
 		return err
@@ -215,6 +212,19 @@ func (g *group) newToken(ctx context.Context, strategy types.AuthTokenUpdateStra
 		return err
 	}
 	g.token.Store(token)
+	return nil
+}
+
+// regain makes the token in use the only one, after a change of which nobody knows whether
+// it was done: if it was, the next one would make the token in use one of the past.
+func (g *group) regain(ctx context.Context, token string) error {
+	// SET takes the newest token only.
+	for _, strategy := range []types.AuthTokenUpdateStrategyType{types.AuthTokenUpdateStrategyTypeRotate, types.AuthTokenUpdateStrategyTypeSet} {
+		err := harness.Await(ctx, time.Minute, func(context.Context) error { return g.setToken(ctx, strategy, token) })
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
