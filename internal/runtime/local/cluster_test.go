@@ -219,6 +219,44 @@ func TestShardSendsOn(t *testing.T) {
 	})
 }
 
+// TestWaitingNodesRest: nodes that wait for the same primary ask each other now and then,
+// and not as fast as they can, which would keep the host from what they wait for.
+func TestWaitingNodesRest(t *testing.T) {
+	t.Parallel()
+	eachValkey(t, func(t *testing.T, kind string) {
+		r := newRig(t)
+		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
+		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
+		clustered(nodes, []int{0, 1, 0, 0}, slots)
+		r.apply(nodes...)
+		r.settledAll(nodes)
+		heir := r.settled(nodes[2]).PID
+		if err := syscall.Kill(heir, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = syscall.Kill(heir, syscall.SIGCONT) }()
+		conn := r.dial(nodes[3])
+		defer conn.Close()
+		asked := func() (times int) {
+			_, text, _ := strings.Cut(exchange(t, conn, "INFO", "commandstats"), "cmdstat_cluster|replicas:calls=")
+			_, _ = fmt.Sscanf(text, "%d", &times)
+			return times
+		}
+		before, began := asked(), time.Now()
+		clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
+		r.apply(nodes...)
+		const times = 20
+		eventually(t, "the replica is asked", func() bool { return asked() >= before+times })
+		if took := time.Since(began); took < (times-1)*joinPause {
+			t.Errorf("asked %d times in %v", asked()-before, took)
+		}
+		if err := syscall.Kill(heir, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		r.settledAll(nodes)
+	})
+}
+
 // TestStrandedEngine: the old primary of a shard that has lost its slots without becoming
 // a replica, and has their keys, cannot follow anybody; it begins anew.
 func TestStrandedEngine(t *testing.T) {

@@ -19,6 +19,9 @@ const (
 	vouchPatience = 3 * time.Second
 	// introPause is the wait before others are asked again to introduce themselves.
 	introPause = 200 * time.Millisecond
+	// deposedPause is the wait before it is seen again whether a primary has heard that
+	// another has its slots. Its clients wait for that.
+	deposedPause = time.Millisecond
 )
 
 // joining reports whether a new process shall not be in service yet.
@@ -93,19 +96,29 @@ func (n *node) meetOthers(ctx context.Context) error {
 //
 //	new primary --serves--> others hear of it --vouch--> replicas follow it
 
-// awaitVouchers gives how long a replica-to-be shall wait before it asks the engines of
-// its cluster again whether they know its primary for one.
+// awaitVouchers gives how long a replica-to-be shall wait before it looks again whether the
+// engines of its cluster know its primary for one. Each that does wakes it.
 func (n *node) awaitVouchers(want *runtime.Node) time.Duration {
 	primary := want.Cluster.Primary
 	peers := make([]string, 0, len(want.Cluster.Peers))
 	for _, p := range want.Cluster.Peers {
 		peers = append(peers, p.ID)
 	}
+	now := n.rt.cfg.Clock.Now()
+	// To ask is to wake, and nodes that wait for the same primary ask each other.
+	pause := joinPause - now.Sub(n.vouchAt)
+	ask := pause <= 0 || pause > joinPause // longer if the clock was set back
+	if ask {
+		n.vouchAt, pause = now, joinPause
+	}
 	var open []string
 	for _, other := range n.rt.members(peers) {
-		if other.running.Load() && !n.vouched(other, primary) {
+		if !other.running.Load() || n.vouched(other, primary) {
+			continue
+		}
+		open = append(open, other.id())
+		if ask {
 			other.shallVouch(n, primary)
-			open = append(open, other.id())
 		}
 	}
 	if len(open) == 0 {
@@ -119,7 +132,10 @@ func (n *node) awaitVouchers(want *runtime.Node) time.Duration {
 			n.report(n.phase())
 		}
 	}
-	return joinPause
+	if n.state.Role == "master" && n.rt.primaryReady(want.Network, *want.Primary) {
+		return deposedPause
+	}
+	return pause
 }
 
 func (n *node) vouched(other *node, primary string) bool {
@@ -133,6 +149,7 @@ func (n *node) forgetVouchers() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.vouchers)
+	n.vouchAt = time.Time{}
 }
 
 // shallVouch asks the node whether its engine knows a primary for one, on behalf of

@@ -90,6 +90,7 @@ type node struct {
 	waitFrom time.Time     // since when a replica waits for its primary
 	joinFrom time.Time     // since when the process looks for its place in its cluster
 	introAt  time.Time     // when the others were last asked to introduce themselves
+	vouchAt  time.Time     // when they were last asked whether they know its primary
 	lookWait time.Duration // between looks at a replica that is not in sync
 	syncing  bool          // the link was down, and no look has found it in use since
 	looks    int
