@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -115,15 +116,15 @@ func (l *load) end() {
 func (l *load) check(t testing.TB, c *redis.ClusterClient) {
 	t.Helper()
 	l.end()
-	lost := 0
+	var lost []string
 	for key, i := range l.acked {
 		if v, err := c.Get(t.Context(), key).Int(); err != nil || v < i {
-			lost++
+			lost = append(lost, fmt.Sprintf("%s is %d, %v and not %d (slot %d)", key, v, err, i, c.ClusterKeySlot(t.Context(), key).Val()))
 		}
 	}
 	t.Logf("%d keys, slowest operation %v, %d errors", len(l.acked), l.longest, len(l.errs))
-	if lost > 0 {
-		t.Errorf("%d of %d acknowledged keys are lost", lost, len(l.acked))
+	if len(lost) > 0 {
+		t.Errorf("%d of %d acknowledged keys are lost: %s", len(lost), len(l.acked), strings.Join(lost[:min(len(lost), 10)], "; "))
 	}
 	if len(l.errs) > 0 {
 		t.Errorf("%d operations failed, first with %v", len(l.errs), l.errs[0])
