@@ -52,6 +52,22 @@ func clustered(nodes []runtime.Node, shards []int, slots map[int]string) {
 	}
 }
 
+// twoShards has nodes serve as a cluster of two shards: the first two are the primaries,
+// all others replicas of the first. slots are those of the primaries.
+func (r *rig) twoShards(kind string, count int) (nodes []runtime.Node, slots map[int]string) {
+	r.t.Helper()
+	slots = map[int]string{0: "0-8191", 1: "8192-16383"}
+	shards := make([]int, count)
+	shards[1] = 1
+	for i := range count {
+		nodes = append(nodes, member(kind, i+1))
+	}
+	clustered(nodes, shards, slots)
+	r.apply(nodes...)
+	r.settledAll(nodes)
+	return nodes, slots
+}
+
 // kill ends a node's process as a fault would, and waits until that is known.
 func (r *rig) kill(n runtime.Node) {
 	r.t.Helper()
@@ -108,11 +124,7 @@ func TestCluster(t *testing.T) {
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
 		began := time.Now()
-		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
-		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
-		clustered(nodes, []int{0, 1, 0, 0}, slots)
-		r.apply(nodes...)
-		r.settledAll(nodes)
+		nodes, slots := r.twoShards(kind, 4)
 		t.Logf("two shards serve after %v", time.Since(began))
 		want := "0-8191 " + nodes[0].Advertised.String() + " 8192-16383 " + nodes[1].Advertised.String()
 		for _, n := range nodes {
@@ -203,18 +215,12 @@ func TestShardSendsOn(t *testing.T) {
 		r.apply(nodes...)
 		r.settledAll(nodes)
 		answered := r.heldWrite(nodes[0])
-		other := r.settled(nodes[1]).PID
-		if err := syscall.Kill(other, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Kill(other, syscall.SIGCONT) }()
+		goOn := r.standStill(nodes[1])
 		nodes[0].HoldWrites = false
 		clustered(nodes, []int{2, 1, 2, 2}, map[int]string{2: slots[0], 1: slots[1]})
 		r.apply(nodes...)
 		answered("-MOVED 7629 " + nodes[2].Advertised.String())
-		if err := syscall.Kill(other, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		goOn()
 		r.settledAll(nodes)
 	})
 }
@@ -225,16 +231,8 @@ func TestWaitingNodesRest(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
-		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
-		clustered(nodes, []int{0, 1, 0, 0}, slots)
-		r.apply(nodes...)
-		r.settledAll(nodes)
-		heir := r.settled(nodes[2]).PID
-		if err := syscall.Kill(heir, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Kill(heir, syscall.SIGCONT) }()
+		nodes, slots := r.twoShards(kind, 4)
+		goOn := r.standStill(nodes[2])
 		conn := r.dial(nodes[3])
 		defer conn.Close()
 		asked := func() (times int) {
@@ -250,9 +248,7 @@ func TestWaitingNodesRest(t *testing.T) {
 		if took := time.Since(began); took < (times-1)*joinPause {
 			t.Errorf("asked %d times in %v", asked()-before, took)
 		}
-		if err := syscall.Kill(heir, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		goOn()
 		r.settledAll(nodes)
 	})
 }
@@ -263,11 +259,7 @@ func TestStrandedEngine(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3)}
-		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
-		clustered(nodes, []int{0, 1, 0}, slots)
-		r.apply(nodes...)
-		r.settledAll(nodes)
+		nodes, slots := r.twoShards(kind, 3)
 		if got := r.client(nodes[0], "SET", "b", "1"); got != "+OK" {
 			t.Fatal(got)
 		}
@@ -292,6 +284,22 @@ func TestStrandedEngine(t *testing.T) {
 			t.Errorf("the new primary has %s", got)
 		}
 	})
+}
+
+// standStill stops the process of a node until the test ends, or the function that it
+// gives is called.
+func (r *rig) standStill(n runtime.Node) (goOn func()) {
+	r.t.Helper()
+	pid := r.settled(n).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	return func() {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 }
 
 // stall has the process of a node stand still for moments until the function that it
@@ -322,11 +330,7 @@ func TestClusterSurvivors(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3), member(kind, 4)}
-		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
-		clustered(nodes, []int{0, 1, 0, 0}, slots)
-		r.apply(nodes...)
-		r.settledAll(nodes)
+		nodes, slots := r.twoShards(kind, 4)
 		stop := r.stall(nodes[1])
 		for _, i := range []int{0, 2, 3} {
 			r.kill(nodes[i])
@@ -349,16 +353,8 @@ func TestNobodyFollowsTooEarly(t *testing.T) {
 	t.Parallel()
 	eachValkey(t, func(t *testing.T, kind string) {
 		r := newRig(t)
-		nodes := []runtime.Node{member(kind, 1), member(kind, 2), member(kind, 3)}
-		slots := map[int]string{0: "0-8191", 1: "8192-16383"}
-		clustered(nodes, []int{0, 1, 0}, slots)
-		r.apply(nodes...)
-		r.settledAll(nodes)
-		other := r.settled(nodes[1]).PID
-		if err := syscall.Kill(other, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Kill(other, syscall.SIGCONT) }()
+		nodes, slots := r.twoShards(kind, 3)
+		goOn := r.standStill(nodes[1])
 		r.kill(nodes[0])
 		r.kill(nodes[2])
 		nodes[0].Incarnation++
@@ -379,9 +375,7 @@ func TestNobodyFollowsTooEarly(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond) // between looks
 		}
-		if err := syscall.Kill(other, syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
+		goOn()
 		r.settledAll(nodes)
 	})
 }
