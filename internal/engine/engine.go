@@ -157,8 +157,8 @@ type State struct {
 	// Stranded: it has lost its slots and kept their keys, with which it can follow
 	// nobody. Only a new process can.
 	Stranded bool
-	// Strangers are the ids of nodes of its cluster that it does not know: they have
-	// to be made to Meet it.
+	// Strangers are the ids of nodes of its cluster that it does not know, or may not
+	// know for what they are: they have to be made to Meet it.
 	Strangers []string
 	// Offset is the position in the stream of writes.
 	Offset int64

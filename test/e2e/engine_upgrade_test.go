@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/elasticache"
+	"github.com/aws/aws-sdk-go-v2/service/elasticache/types"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/larder-cache/larder/test/harness"
@@ -176,6 +177,7 @@ func TestShardedEngineUpgrade(t *testing.T) {
 					t.Errorf("%s runs %s", m, got)
 				}
 			}
+			allSlotsServed(t, d, g)
 			l.end()
 			t.Logf("%s replicas: %d operations failed, the last with %v", id, len(l.errs), errors.Join(l.errs[max(0, len(l.errs)-1):]...))
 			l.errs = nil // connections were cut
@@ -183,6 +185,20 @@ func TestShardedEngineUpgrade(t *testing.T) {
 		}
 		tidy(t, d)
 	})
+}
+
+// allSlotsServed asks every engine of a group whether it knows of all slots who serves them.
+func allSlotsServed(t testing.TB, d *harness.Deployment, g types.ReplicationGroup) {
+	t.Helper()
+	for _, m := range g.MemberClusters {
+		c, err := d.Cluster(t.Context(), m)
+		must(t, err)
+		info, err := client(t, harness.Addr(c.CacheNodes[0].Endpoint), "", nil).ClusterInfo(t.Context()).Result()
+		must(t, err)
+		if !strings.Contains(info, "cluster_slots_assigned:16384\r\n") {
+			t.Errorf("to %s some slots are nobody's: %s", m, info)
+		}
+	}
 }
 
 // TestGroupOfCluster makes a group around a lone Redis, which is the way to another

@@ -22,7 +22,7 @@ type membership struct {
 	// known counts the nodes that it knew then, those included with whom it has not
 	// spoken yet: another number is news.
 	known int
-	// strangers are the peers that it does not know.
+	// strangers are the peers that it does not know, or not for what they are.
 	strangers []string
 	// empty: it follows nobody and has no slots. stranded: nor can it follow anybody,
 	// since it has keys.
@@ -64,7 +64,7 @@ func (p *membership) judge(v clusterView) {
 	p.known = len(v.nodes)
 	p.empty = v.self.primary == "" && len(v.self.slots) == 0
 	p.strangers = strangers(v, p.want)
-	p.settled = len(p.strangers) == 0 && len(farewells(v, p.want)) == 0 && len(takeRole(v, p.want)) == 0 && inPlace(v, p.want)
+	p.settled = len(p.strangers) == 0 && len(former(v, p.want)) == 0 && len(takeRole(v, p.want)) == 0 && inPlace(v, p.want)
 }
 
 // attempt makes changes that the engine may refuse as long as the others are not
@@ -88,23 +88,49 @@ func (s *session) attempt(ctx context.Context, cmds [][]string) error {
 	return nil
 }
 
-// strangers are the peers that the engine does not know.
+// strangers are the peers that the engine does not know, or not for what they are. It
+// hears of a change within seconds, unless it forgets who had the slots before, and what
+// was sent on two connections may arrive the wrong way round; who introduces itself
+// says what it is.
 func strangers(v clusterView, c *runtime.Cluster) (ids []string) {
+	gone := former(v, c)
 	for _, p := range c.Peers {
-		if k := v.nodes[p.ID]; k == nil || k.handshake {
+		if k := v.nodes[p.ID]; k == nil || k.handshake || v.doubtful(k) || slices.Contains(gone, k.primary) {
 			ids = append(ids, p.ID)
 		}
 	}
 	return ids
 }
 
-// farewells are the commands that make the engine forget nodes that are no more. One
-// that is to come back must not be forgotten: engines take nobody in again for a minute
-// of whom they hear that, and tell each other.
-func farewells(v clusterView, c *runtime.Cluster) (cmds [][]string) {
+// former are nodes that the engine knows and that are no more. One that is to come
+// back must not be forgotten: engines take nobody in again for a minute of whom they hear
+// that, and tell each other.
+func former(v clusterView, c *runtime.Cluster) (ids []string) {
 	for _, id := range slices.Sorted(maps.Keys(v.nodes)) {
 		peer := slices.ContainsFunc(c.Peers, func(p runtime.ClusterNode) bool { return p.ID == id })
 		if k := v.nodes[id]; !k.myself && !k.handshake && !peer && !slices.Contains(c.Absent, id) && v.self.primary != id {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// farewells are the commands that make the engine forget nodes that are no more. One
+// whose slots another shall have by now waits until the engine has heard of the heir: they
+// would be nobody's until then, and clients are sent to the same address anyway.
+func farewells(v clusterView, c *runtime.Cluster) (cmds [][]string) {
+	followed, unheard := map[string]bool{}, false
+	for _, p := range c.Peers {
+		switch k := v.nodes[p.ID]; {
+		case k == nil, k.handshake, !k.connected && k.primary == "" && len(k.slots) == 0:
+			unheard = true
+		default:
+			followed[k.primary] = true
+		}
+	}
+	for _, id := range former(v, c) {
+		inherited := unheard && len(v.nodes[id].slots.Without(c.Slots)) > 0
+		if !followed[id] && !inherited {
 			cmds = append(cmds, []string{"CLUSTER", "FORGET", id})
 		}
 	}
@@ -191,7 +217,7 @@ func inPlace(v clusterView, c *runtime.Cluster) bool {
 // observeCluster completes a state by what the engine says of its cluster, and has
 // it be as patient with others as it should.
 func (s *session) observeCluster(ctx context.Context, state *engine.State, info string) error {
-	ok, known := false, 0
+	ok, known, assigned := false, 0, 0
 	for line := range strings.SplitSeq(info, "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
@@ -199,11 +225,14 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 			ok = value == "ok"
 		case "cluster_known_nodes":
 			known = int(number(value))
+		case "cluster_slots_assigned":
+			assigned = int(number(value))
 		}
 	}
 	p := &s.place
-	if p.settled && !ok {
-		// It may have lost what it had, to somebody who did not know better.
+	if p.settled && (!ok || assigned < core.SlotCount) {
+		// It may have lost what it had, to somebody who did not know better, or have
+		// lost sight of who has the rest.
 		v, err := view(ctx, s.conn)
 		if err != nil {
 			return err

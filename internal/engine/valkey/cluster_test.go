@@ -61,29 +61,21 @@ func TestTakeRole(t *testing.T) {
 		nodes   []string
 		want    string
 	}{
-		{"slots that nobody has", "", []string{"1 myself,master -", "2 master -"}, "CLUSTER ADDSLOTSRANGE 0 99"},
-		{"slots that it has", "", []string{"1 myself,master - 0-99", "2 master -"}, ""},
-		{"slots that another shard has", "", []string{"1 myself,master - 0-49", "3 master - 50-99"}, ""},
-		{"slots of a lost member of its shard", "", []string{"1 myself,master -", "2 master,fail - 0-99"},
+		{"slots that nobody has", "", []string{"1 myself,master - connected", "2 master - connected"}, "CLUSTER ADDSLOTSRANGE 0 99"},
+		{"slots that it has", "", []string{"1 myself,master - connected 0-99", "2 master - connected"}, ""},
+		{"slots that another shard has", "", []string{"1 myself,master - connected 0-49", "3 master - connected 50-99"}, ""},
+		{"slots of a lost member of its shard", "", []string{"1 myself,master - connected", "2 master,fail - connected 0-99"},
 			"CLUSTER DELSLOTSRANGE 0 99; CLUSTER ADDSLOTSRANGE 0 99; CLUSTER BUMPEPOCH"},
-		{"a replica that is to be the primary", "", []string{"1 myself,slave 2", "2 master - 0-99"}, "CLUSTER FAILOVER TAKEOVER"},
-		{"a new replica", "2", []string{"1 myself,master -", "2 master - 0-99"}, "CLUSTER REPLICATE 2"},
-		{"a replica of another", "2", []string{"1 myself,slave 3", "2 master - 0-99", "3 slave 2"}, "CLUSTER REPLICATE 2"},
-		{"a replica", "2", []string{"1 myself,slave 2", "2 master - 0-99"}, ""},
-		{"a primary that is to follow its heir", "2", []string{"1 myself,master - 0-99", "2 slave 1"}, ""},
+		{"a replica that is to be the primary", "", []string{"1 myself,slave 2 connected", "2 master - connected 0-99"}, "CLUSTER FAILOVER TAKEOVER"},
+		{"a new replica", "2", []string{"1 myself,master - connected", "2 master - connected 0-99"}, "CLUSTER REPLICATE 2"},
+		{"a replica of another", "2", []string{"1 myself,slave 3 connected", "2 master - connected 0-99", "3 slave 2 connected"}, "CLUSTER REPLICATE 2"},
+		{"a replica", "2", []string{"1 myself,slave 2 connected", "2 master - connected 0-99"}, ""},
+		{"a primary that is to follow its heir", "2", []string{"1 myself,master - connected 0-99", "2 slave 1 connected"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var lines []string
-			for _, n := range tt.nodes {
-				f := append(strings.Fields(n), "")
-				lines = append(lines, fmt.Sprintf("%s 127.10.0.1:6379@61006 %s %s 0 0 1 connected %s", f[0], f[1], f[2], f[3]))
-			}
-			v, err := parseNodes(strings.Join(lines, "\n"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := viewOf(t, tt.nodes...)
 			c := &runtime.Cluster{
 				Self: runtime.ClusterNode{ID: "1"}, Primary: tt.primary, Slots: all,
 				Peers: []runtime.ClusterNode{{ID: "2", SameShard: true}, {ID: "3"}},
@@ -96,6 +88,78 @@ func TestTakeRole(t *testing.T) {
 				t.Errorf("told %q, want %q", text, tt.want)
 			}
 		})
+	}
+}
+
+// viewOf is what an engine says with these lines of a node each: its number, flags, primary,
+// link and slots.
+func viewOf(t *testing.T, nodes ...string) clusterView {
+	t.Helper()
+	var lines []string
+	for _, n := range nodes {
+		f := append(strings.Fields(n), "")
+		lines = append(lines, fmt.Sprintf("%s 127.10.0.1:6379@61006 %s %s 0 0 1 %s %s", f[0], f[1], f[2], f[3], f[4]))
+	}
+	v, err := parseNodes(strings.Join(lines, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestHeirs: a primary of another shard, 3, was succeeded by 4. Its slots are somebody's at
+// every moment, and who was not heard of introduces itself.
+func TestHeirs(t *testing.T) {
+	t.Parallel()
+	const self = "1 myself,master - connected 0-8191"
+	tests := []struct {
+		name              string
+		nodes             []string
+		farewells, intros string
+	}{
+		{"all is known", []string{self, "3 slave 4 connected", "4 master - connected 8192-16383"}, "3", ""},
+		{"the heir has not said that it took over", []string{self, "3 master - connected 8192-16383", "4 slave 3 connected"}, "", "4"},
+		{"the heir is not known", []string{self, "3 master - connected 8192-16383"}, "", "4"},
+		{"the heir is being met", []string{self, "3 master - connected 8192-16383", "4 handshake - connected"}, "", "4"},
+		{"others told of the heir", []string{self, "3 master - connected 8192-16383", "4 master - disconnected"}, "", ""},
+		{"the old one said first that it has lost them", []string{self, "3 master - connected", "4 slave 3 connected"}, "", "4"},
+		{"the old one was forgotten first", []string{self, "4 slave - connected"}, "", "4"},
+		{"old news of the heir came last", []string{self, "3 slave 4 connected", "4 slave 3 connected"}, "", "4"},
+		{"nobody has the slots", []string{self, "4 master - connected"}, "", "4"},
+		{"a predecessor in the engine's own shard", []string{self, "2 master - disconnected 0-99"}, "2", "4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v := viewOf(t, tt.nodes...)
+			c := &runtime.Cluster{
+				Self: runtime.ClusterNode{ID: "1"}, Slots: core.Slots{{First: 0, Last: 8191}}, Peers: []runtime.ClusterNode{{ID: "4"}},
+			}
+			var forgotten []string
+			for _, cmd := range farewells(v, c) {
+				forgotten = append(forgotten, cmd[2])
+			}
+			if got := strings.Join(forgotten, " "); got != tt.farewells {
+				t.Errorf("forgets %q, want %q", got, tt.farewells)
+			}
+			if got := strings.Join(strangers(v, c), " "); got != tt.intros {
+				t.Errorf("asks %q to introduce themselves, want %q", got, tt.intros)
+			}
+		})
+	}
+}
+
+// TestNewShard: one that has no slots yet is no riddle, nor are its replicas.
+func TestNewShard(t *testing.T) {
+	t.Parallel()
+	v := viewOf(t, "1 myself,master - connected 0-16383", "2 master - connected", "3 slave 2 connected")
+	c := &runtime.Cluster{Self: runtime.ClusterNode{ID: "1"}, Slots: core.AllSlots(), Peers: []runtime.ClusterNode{{ID: "2", Port: 6379}, {ID: "3", Port: 6379}}}
+	if got := strangers(v, c); len(got) > 0 {
+		t.Errorf("asks %q to introduce themselves", got)
+	}
+	place := membership{want: c}
+	if place.judge(v); !place.settled {
+		t.Error("the engine is not settled")
 	}
 }
 

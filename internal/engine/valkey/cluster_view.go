@@ -16,11 +16,11 @@ type knownNode struct {
 	port int
 	// primary is the id of the node that it follows; empty for a primary.
 	primary string
-	// Of its flags: it is the engine itself, the two do not know each other yet,
-	// it is suspected to be gone.
-	myself, handshake, failing bool
-	connected                  bool
-	slots                      core.Slots
+	// Of its flags: it is the engine itself, a replica (whose primary may be forgotten),
+	// the two do not know each other yet, it is suspected to be gone.
+	myself, replica, handshake, failing bool
+	connected                           bool
+	slots                               core.Slots
 	// leaving are slots on their way to another node, arriving those on their way
 	// from one, by slot.
 	leaving, arriving map[int]string
@@ -54,7 +54,7 @@ func parseNodes(text string) (clusterView, error) {
 		flags := strings.Split(fields[2], ",")
 		n := &knownNode{
 			id: fields[0], connected: fields[7] == "connected",
-			myself: slices.Contains(flags, "myself"), handshake: slices.Contains(flags, "handshake"),
+			myself: slices.Contains(flags, "myself"), replica: slices.Contains(flags, "slave"), handshake: slices.Contains(flags, "handshake"),
 			failing: slices.Contains(flags, "fail") || slices.Contains(flags, "fail?"),
 		}
 		if fields[3] != "-" {
@@ -108,6 +108,17 @@ func (n *knownNode) addSlots(field string) error {
 	}
 	slot, id, _ := strings.Cut(move, "-<-")
 	return add(&n.arriving, slot, id)
+}
+
+// doubtful reports whether a node may be something else than the engine has heard: its
+// primary was forgotten, or somebody must have slots of which the engine does not know,
+// and by what it knows this node serves none.
+func (v clusterView) doubtful(k *knownNode) bool {
+	primary := k
+	if k.replica {
+		primary = v.nodes[k.primary]
+	}
+	return primary == nil || len(primary.slots) == 0 && v.taken().Len() < core.SlotCount
 }
 
 // taken are the slots that somebody has.
