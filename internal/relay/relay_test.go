@@ -257,6 +257,20 @@ func TestHandOver(t *testing.T) {
 	<-ended
 }
 
+// TestDrainIsAnswered: a relay without connections ends at once, but not before it has
+// said that it will.
+func TestDrainIsAnswered(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		path, ended := start(t, Options{})
+		c := dial(t, path)
+		if err := c.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-ended
+	}
+}
+
 func TestOrphan(t *testing.T) {
 	t.Parallel()
 	path, ended := start(t, Options{Orphaned: 50 * time.Millisecond})

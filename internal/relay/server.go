@@ -127,6 +127,9 @@ func (s *server) answer(ctx context.Context, ch *channel) {
 		}
 		err = ch.send(answer, give)
 		closeAll(give)
+		if r.Op == opDrain {
+			s.tasks.Go(func() { s.awaitLast(ctx) }) // which may be at once
+		}
 		if err != nil {
 			return
 		}
@@ -192,7 +195,7 @@ func (s *server) handle(ctx context.Context, r request, staged map[string]int) (
 	case opHandOver:
 		return s.handOver(r.After)
 	case opDrain:
-		s.drain(ctx)
+		s.drain()
 		return response{}, nil, nil
 	}
 	return response{}, nil, fmt.Errorf("unknown request %q", r.Op)
@@ -344,9 +347,8 @@ func (s *server) handOver(after string) (response, []int, error) {
 	return answer, give, nil
 }
 
-// drain lets go of the listening sockets and ends the relay after the last
-// connection.
-func (s *server) drain(ctx context.Context) {
+// drain lets go of the listening sockets.
+func (s *server) drain() {
 	if s.draining {
 		return
 	}
@@ -355,7 +357,6 @@ func (s *server) drain(ctx context.Context) {
 	s.splicer.StopAccepting()
 	s.names.Close()
 	s.closeHeldLocked()
-	s.tasks.Go(func() { s.awaitLast(ctx) })
 }
 
 func (s *server) closeHeld() {
