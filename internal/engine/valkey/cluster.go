@@ -27,8 +27,8 @@ type membership struct {
 	// empty: it follows nobody and has no slots. stranded: nor can it follow anybody,
 	// since it has keys.
 	empty, stranded bool
-	// timeout is how long it waits for other nodes, as last set.
-	timeout string
+	// timeout is how long it waits for other nodes, in milliseconds, as last set.
+	timeout int
 }
 
 // join brings the engine one step nearer to its place in its cluster: the nodes that it
@@ -256,17 +256,11 @@ func (s *session) observeCluster(ctx context.Context, state *engine.State, info 
 // not the shorter: it takes twice that time to forgive a node that it held for lost, and
 // does not serve until then.
 func (s *session) bePatient(ctx context.Context, serves bool) error {
-	timeout := joiningTimeout
-	if serves {
-		timeout = servingTimeout
-	}
-	if s.place.want.Outside != nil {
-		timeout = followingTimeout
-	}
+	timeout := nodeTimeout(s.place.want, serves)
 	if s.place.timeout == timeout || serves && !s.place.settled {
 		return nil
 	}
-	if _, err := s.conn.do(ctx, "CONFIG", "SET", "cluster-node-timeout", timeout); err != nil {
+	if _, err := s.conn.do(ctx, "CONFIG", "SET", "cluster-node-timeout", strconv.Itoa(timeout)); err != nil {
 		return fmt.Errorf("valkey: set the timeout of nodes: %w", err)
 	}
 	s.place.timeout = timeout

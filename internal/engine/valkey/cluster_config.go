@@ -14,17 +14,22 @@ const (
 	// nodesFile is where an engine keeps what it knows of its cluster. It ends if it
 	// cannot write that, as on a disk that is full.
 	nodesFile = "nodes.conf"
-	// A node that does not answer for as long as this is suspected. It decides
-	// nothing here, as Larder replaces primaries, but an engine also waits for so long
-	// before it serves in a cluster that it has just come to know; so it has the
+	// A node that does not answer for as long as this, in milliseconds, is suspected. It
+	// decides nothing here, as Larder replaces primaries, but an engine also waits for so
+	// long before it serves in a cluster that it has just come to know; so it has the
 	// shorter time until it serves, and then the longer one, which a busy host does
 	// not exceed.
-	joiningTimeout = "500"
-	servingTimeout = "15000"
+	joiningTimeout = 500
+	servingTimeout = 15000
+	// smallCluster is up to how many nodes the shorter time will do. All of them keep
+	// connections with each other, ask each other twice in that time, and connect anew with
+	// those that do not answer, so that what they cost their host grows with
+	// the square of their number: 90 with the shorter time are busy with nothing else.
+	smallCluster = 8
 	// followingTimeout, a day, is that of a replica whose primary is outside of the
 	// cluster: such a primary never answers on the bus, and the replica would have to
 	// wait after it has taken over from one that it suspects.
-	followingTimeout = "86400000"
+	followingTimeout = 86400000
 )
 
 // clusterConfig is what a node of a cluster of shards has beyond others. The engine
@@ -43,14 +48,22 @@ func clusterConfig(c *config, n *runtime.Node, p engine.Place) {
 		c.set("cluster-announce-hostname", n.Cluster.Hostname)
 		c.set("cluster-preferred-endpoint-type", "hostname")
 	}
-	timeout := joiningTimeout
-	if n.Cluster.Outside != nil {
-		timeout = followingTimeout
-	}
-	c.set("cluster-node-timeout", timeout)
+	c.set("cluster-node-timeout", strconv.Itoa(nodeTimeout(n.Cluster, false)))
 	// Who is primary, and where replicas belong, is for Larder to say.
 	c.set("cluster-replica-no-failover", "yes")
 	c.set("cluster-allow-replica-migration", "no")
+}
+
+// nodeTimeout is how long a node shall wait for others, in milliseconds.
+func nodeTimeout(c *runtime.Cluster, serves bool) int {
+	switch {
+	case c.Outside != nil:
+		return followingTimeout
+	case serves:
+		return servingTimeout
+	}
+	nodes := len(c.Peers) + 1
+	return min(max(joiningTimeout, joiningTimeout*nodes*nodes/(smallCluster*smallCluster)), servingTimeout)
 }
 
 // firstNodes is what an engine knows of its cluster when it starts: its own name.

@@ -163,6 +163,24 @@ func TestNewShard(t *testing.T) {
 	}
 }
 
+// TestNodeTimeout: what the nodes of a cluster that forms ask each other costs their host
+// about the same, however many they are.
+func TestNodeTimeout(t *testing.T) {
+	t.Parallel()
+	for nodes, want := range map[int]int{1: 500, 8: 500, 16: 2000, 44: 15000, 90: 15000, 500: 15000} {
+		c := &runtime.Cluster{Peers: make([]runtime.ClusterNode, nodes-1)}
+		if got := nodeTimeout(c, false); got != want {
+			t.Errorf("%d nodes wait for %d ms for each other until they serve, want %d", nodes, got, want)
+		}
+		if got := nodeTimeout(c, true); got != 15000 {
+			t.Errorf("%d nodes that serve wait for %d ms", nodes, got)
+		}
+	}
+	if got := nodeTimeout(&runtime.Cluster{Outside: &runtime.ClusterNode{}}, false); got != 86400000 {
+		t.Errorf("one that follows a primary outside of the cluster waits for %d ms", got)
+	}
+}
+
 func TestClusterConfig(t *testing.T) {
 	t.Parallel()
 	n := someNode()
