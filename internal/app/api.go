@@ -87,7 +87,7 @@ func (s *server) apiCertificate(host string) (tls.Certificate, error) {
 func (s *server) handler() http.Handler {
 	caches := elasticache.New(elasticache.Config{
 		Store: s.store, Seal: s.seal, Clock: s.clock, Account: s.cfg.Account, Catalog: s.engines.catalog,
-		Networks: s.networks, Classic: s.cfg.Classic(), NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.endpointNames(), Log: s.io.Log,
+		Networks: s.networks, Classic: s.cfg.Classic(), GroupNodes: s.cfg.GroupNodes, NewID: newID, Domain: s.cfg.DNSDomain, EndpointNames: s.endpointNames(), Log: s.io.Log,
 		Advertise: elasticache.Advertise{Host: s.cfg.Advertise, PortFrom: s.cfg.Ports.From, PortTo: s.cfg.Ports.To},
 	})
 	operators := admin.NewServer(admin.Config{

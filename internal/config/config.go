@@ -63,7 +63,9 @@ type Config struct {
 	// Platforms are those that the account can launch into: PlatformVPC alone, or
 	// PlatformEC2, which is EC2-Classic, beside it.
 	Platforms []string
-	Etcd      Etcd
+	// GroupNodes is the quota of nodes of a group in cluster mode.
+	GroupNodes int
+	Etcd       Etcd
 	// EngineDirs are searched for engines, in this order: the configured ones,
 	// those of PATH, and the usual ones that the PATH of a user often lacks.
 	EngineDirs []string
@@ -100,6 +102,10 @@ func (c Config) Deployment() string { return shortHash(c.DataDir) }
 
 // Classic reports whether the account can use EC2-Classic.
 func (c Config) Classic() bool { return slices.Contains(c.Platforms, PlatformEC2) }
+
+// The quota of nodes of a group in cluster mode unless configured otherwise, and the
+// highest: what an account of AWS has, and what it may ask for.
+const groupNodes, maxGroupNodes = 90, 500
 
 // defaultVPCCIDR is the range of a default VPC unless configured otherwise, as it is
 // in every account of AWS. It has room for sixteen subnets of the smallest size or

@@ -158,6 +158,8 @@ func TestRefusals(t *testing.T) {
 		{name: "default VPC too large", args: []string{"--default-vpc-cidr=10.0.0.0/8"}, want: "/16 to /24"},
 		{name: "default VPC of loopback", args: []string{"--default-vpc-cidr=127.9.0.0/16"}, want: "no range for a VPC"},
 		{name: "unknown fabric", args: []string{"--fabric=cloud"}, want: "none of"},
+		{name: "quota below that of AWS", args: []string{"--group-nodes=89"}, want: "between 90 and 500"},
+		{name: "quota above that of AWS", args: []string{"--group-nodes=501"}, want: "between 90 and 500"},
 		{name: "region", args: []string{"--region=mars"}, want: "us-east-1"},
 		{name: "account", args: []string{"--account=12"}, want: "12 digits"},
 		{name: "etcd option alone", args: []string{"--etcd-user=root"}, want: "etcd-endpoints"},

@@ -52,6 +52,7 @@ func NewFlags(env Environment) *Flags {
 	fs.StringVar(&c.Region, "region", "us-east-1", "`region` of the host and of larder env")
 	fs.StringVar(&c.Account, "account", "000000000000", "12-digit account `number` that owns everything")
 	fs.StringSliceVar(&c.Platforms, "platforms", []string{PlatformVPC}, "`platforms` of the account: vpc, or ec2,vpc for one that has EC2-Classic too")
+	fs.IntVar(&c.GroupNodes, "group-nodes", groupNodes, "quota: most `nodes` of a replication group in cluster mode")
 	fs.StringSliceVar(&c.Etcd.Endpoints, "etcd-endpoints", nil, "`URLs` of an external etcd")
 	fs.StringVar(&c.Etcd.CAFile, "etcd-ca", "", "PEM `file` of the external etcd's authority")
 	fs.StringVar(&c.Etcd.CertFile, "etcd-cert", "", "PEM `file` of the client certificate for etcd")

@@ -104,6 +104,9 @@ func (c Config) checkChoices() error {
 	if !slices.Equal(platforms, []string{PlatformVPC}) && !slices.Equal(platforms, []string{PlatformEC2, PlatformVPC}) {
 		return fmt.Errorf("platforms: %q is neither vpc nor ec2,vpc", strings.Join(c.Platforms, ","))
 	}
+	if c.GroupNodes < groupNodes || c.GroupNodes > maxGroupNodes {
+		return fmt.Errorf("group-nodes: %d is not between %d and %d", c.GroupNodes, groupNodes, maxGroupNodes)
+	}
 	if !regionForm.MatchString(c.Region) {
 		return fmt.Errorf("region: %q does not look like us-east-1", c.Region)
 	}

@@ -41,7 +41,7 @@ func newClusterFixture(t testing.TB, change ...func(*Config)) *clusterFixture {
 		Catalog: catalog.New([]catalog.Binary{
 			{Engine: catalog.Redis, Version: "7.0.15"}, {Engine: catalog.Valkey, Version: "8.0.1"}, {Engine: catalog.Memcached, Version: "1.6.22"},
 		}, false),
-		Networks: testNetworks{}, NewID: func() string { return fmt.Sprintf("uid-%d", ids.Add(1)) },
+		Networks: testNetworks{}, GroupNodes: 90, NewID: func() string { return fmt.Sprintf("uid-%d", ids.Add(1)) },
 		Domain: "cache.larder.internal", Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {

@@ -319,9 +319,9 @@ func errOneShardZones() *core.Error {
 	return errInvalidCombination("PreferredCacheClusterAZs can only be specified for one node group.")
 }
 
-func errShardQuota() *core.Error {
+func errShardQuota(quota int) *core.Error {
 	return core.Errorf("NodeGroupsPerReplicationGroupQuotaExceeded",
-		"The request cannot be processed because it would exceed the maximum allowed number of node groups in a replication group, %d.", maxShards)
+		"The request cannot be processed because it would exceed the maximum allowed number of node groups in a replication group, %d.", quota)
 }
 
 // What clusters and groups have in common.

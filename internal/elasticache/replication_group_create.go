@@ -84,7 +84,7 @@ func (s *Service) newGroup(ctx context.Context, in *wire.CreateReplicationGroupM
 	}
 	d := &groupDraft{group: *g}
 	d.clusterMode = strings.ToLower(core.Val(in.ClusterMode))
-	if d.shape, err = shapeOf(in); err != nil {
+	if d.shape, err = shapeOf(in, s.groupNodes); err != nil {
 		return nil, err
 	}
 	if d.member, err = s.memberSpec(d, in); err != nil {

@@ -24,7 +24,7 @@ func (s *Service) IncreaseReplicaCount(ctx context.Context, in *wire.IncreaseRep
 	}
 	now := s.clock.Now()
 	var uids []string
-	for range maxGroupNodes {
+	for range s.groupNodes {
 		uids = append(uids, s.newID())
 	}
 	g, err := s.changeReplicas(ctx, in.ReplicationGroupId, func(e *replicaEdit) error {
@@ -193,8 +193,8 @@ func (e *replicaEdit) each(targets []replicaTarget, change func(*shardEdit, repl
 		return errNoOperation()
 	}
 	e.regroup(shards)
-	if len(e.g.Spec.Members) > maxGroupNodes {
-		return errNodeQuota(maxGroupNodes)
+	if quota := e.service.groupNodes; len(e.g.Spec.Members) > quota {
+		return errNodeQuota(quota)
 	}
 	return nil
 }

@@ -9,12 +9,6 @@ import (
 	"github.com/larder-cache/larder/internal/core"
 )
 
-const (
-	// maxShards and maxGroupNodes are the quotas of a group in cluster mode.
-	maxShards     = 90
-	maxGroupNodes = 90
-)
-
 // groupShape is how many nodes a new group has in each shard, and where they were
 // asked to be.
 type groupShape struct {
@@ -38,14 +32,15 @@ func (g groupShape) nodes() (n int) {
 	return n
 }
 
-// shapeOf reads the three ways to say how many nodes there shall be.
-func shapeOf(in *wire.CreateReplicationGroupMessage) (groupShape, error) {
+// shapeOf reads the three ways to say how many nodes there shall be, of which there
+// may be as many as the quota says.
+func shapeOf(in *wire.CreateReplicationGroupMessage, quota int) (groupShape, error) {
 	if in.NumNodeGroups != nil && *in.NumNodeGroups < 1 {
 		return groupShape{}, errInvalidValue("The parameter NumNodeGroups must be at least 1.")
 	}
 	shards := max(1, core.Val(in.NumNodeGroups), len(in.NodeGroupConfiguration))
-	if shards > maxShards {
-		return groupShape{}, errShardQuota()
+	if shards > quota {
+		return groupShape{}, errShardQuota(quota)
 	}
 	var shape groupShape
 	var err error
@@ -54,8 +49,8 @@ func shapeOf(in *wire.CreateReplicationGroupMessage) (groupShape, error) {
 	} else {
 		shape, err = evenShape(in, shards)
 	}
-	if err == nil && shape.nodes() > maxGroupNodes {
-		err = errNodeQuota(maxGroupNodes)
+	if err == nil && shape.nodes() > quota {
+		err = errNodeQuota(quota)
 	}
 	return shape, err
 }

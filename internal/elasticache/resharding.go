@@ -26,7 +26,7 @@ func (s *Service) ModifyReplicationGroupShardConfiguration(ctx context.Context, 
 	}
 	now := s.clock.Now()
 	var uids []string
-	for range maxGroupNodes {
+	for range s.groupNodes {
 		uids = append(uids, s.newID())
 	}
 	var out *wire.ReplicationGroup
@@ -72,8 +72,8 @@ func (e *reshardEdit) apply() error {
 	switch {
 	case want < 1:
 		return errInvalidValue("The parameter NodeGroupCount must be at least 1.")
-	case want > maxShards:
-		return errShardQuota()
+	case want > e.service.groupNodes:
+		return errShardQuota(e.service.groupNodes)
 	case want >= have && naming > 0:
 		return errInvalidCombination("The parameters NodeGroupsToRemove and NodeGroupsToRetain need a NodeGroupCount below the current number of node groups, %d.", have)
 	case want <= have && len(e.in.ReshardingConfiguration) > 0:
@@ -138,8 +138,8 @@ func (e *reshardEdit) grow(more int) error {
 		n, _ := strconv.Atoi(sh.ID)
 		last = max(last, n)
 	}
-	if len(e.members)+more*nodes > maxGroupNodes {
-		return errNodeQuota(maxGroupNodes)
+	if quota := e.service.groupNodes; len(e.members)+more*nodes > quota {
+		return errNodeQuota(quota)
 	}
 	if n := len(e.in.ReshardingConfiguration); n > 0 && n != more {
 		return errInvalidCombination("The parameter ReshardingConfiguration must have an entry for each of the %d new node groups.", more)

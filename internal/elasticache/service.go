@@ -48,6 +48,8 @@ type Config struct {
 	// Classic: the account has EC2-Classic, where clusters are that name no subnet
 	// group.
 	Classic bool
+	// GroupNodes is the quota of nodes, and so of shards, of a group in cluster mode.
+	GroupNodes int
 	// NewID returns a fresh random identifier; it is called outside transactions.
 	NewID     func() string
 	Advertise Advertise
@@ -61,16 +63,18 @@ type Config struct {
 
 // Service implements the operations of ElastiCache.
 type Service struct {
-	store     *store.Store
-	seal      *seal.Ring
-	clock     core.Clock
-	account   string
-	catalog   *catalog.Catalog
-	networks  Networks
-	classic   bool
-	newID     func() string
-	advertise Advertise
-	domain    string
+	store    *store.Store
+	seal     *seal.Ring
+	clock    core.Clock
+	account  string
+	catalog  *catalog.Catalog
+	networks Networks
+	classic  bool
+	// groupNodes is the quota of nodes of a group in cluster mode.
+	groupNodes int
+	newID      func() string
+	advertise  Advertise
+	domain     string
 	// endpointNames is the form of endpoints in answers.
 	endpointNames string
 	log           *slog.Logger
@@ -88,6 +92,7 @@ func New(c Config) *Service {
 		catalog:       c.Catalog,
 		networks:      c.Networks,
 		classic:       c.Classic,
+		groupNodes:    c.GroupNodes,
 		newID:         c.NewID,
 		advertise:     c.Advertise,
 		domain:        c.Domain,

@@ -209,6 +209,34 @@ func TestCreateShardedGroupRefusals(t *testing.T) {
 	}
 }
 
+// TestQuotaRaised: a deployment may have larger groups than AWS has without asking.
+func TestQuotaRaised(t *testing.T) {
+	t.Parallel()
+	f := newClusterFixture(t, func(c *Config) { c.GroupNodes = 100 })
+	_, err := f.CreateReplicationGroup(f.ctx, shardedRequest("rg", 101, 0))
+	wantError(t, err, "NodeGroupsPerReplicationGroupQuotaExceeded", "...")
+	_, err = f.CreateReplicationGroup(f.ctx, shardedRequest("rg", 51, 1))
+	wantError(t, err, "NodeQuotaForClusterExceeded", "Cluster node quota exceeded. Each cluster can have at most 100 nodes in this region.")
+	in := shardedRequest("rg", 99, 0)
+	zone := "us-east-1a" // that of the subnet with room
+	for range 99 {
+		in.NodeGroupConfiguration = append(in.NodeGroupConfiguration, &wire.NodeGroupConfiguration{PrimaryAvailabilityZone: &zone})
+	}
+	f.createGroup(in)
+	f.settle()
+	grow := func(shards int) error {
+		_, err := f.ModifyReplicationGroupShardConfiguration(f.ctx, &wire.ModifyReplicationGroupShardConfigurationMessage{
+			ReplicationGroupId: in.ReplicationGroupId, NodeGroupCount: &shards, ApplyImmediately: core.Ptr(true),
+			ReshardingConfiguration: []*wire.ReshardingConfiguration{{PreferredAvailabilityZones: []string{zone}}},
+		})
+		return err
+	}
+	wantError(t, grow(101), "NodeGroupsPerReplicationGroupQuotaExceeded", "...")
+	if err := grow(100); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShardedGroupChanges(t *testing.T) {
 	t.Parallel()
 	f := newClusterFixture(t)
