@@ -25,9 +25,24 @@ func Down(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	return errors.Join(stopProcesses(ctx, cfg), l.release())
+}
+
+// stopProcesses ends what goes on without a server.
+func stopProcesses(ctx context.Context, cfg config.Config) error {
+	last, err := lastRunDir(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if last != "" {
+		cfg.RunDir = last
+	}
 	_, engines := local.Stop(cfg.DataDir, cfg.RunDir)
 	// Namespaces of the kernel fabric go last: they live as long as processes in them.
-	return errors.Join(engines, kernel.Stop(ctx, cfg.RunDir, cfg.Deployment()), l.release())
+	if err := errors.Join(engines, kernel.Stop(ctx, cfg.RunDir, cfg.Deployment())); err != nil {
+		return err
+	}
+	return forgetRunDir(cfg.DataDir)
 }
 
 // stopServer asks the server that holds the lock to end, and takes the lock.

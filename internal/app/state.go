@@ -46,6 +46,9 @@ func (s *server) openState(ctx context.Context, undo *undo) error {
 		return err
 	}
 	undo.add(l.release)
+	if err := keepRunDir(s.cfg.DataDir, s.cfg.RunDir); err != nil {
+		return err
+	}
 	if s.cfg.Ephemeral {
 		undo.add(func() error { return errors.Join(os.RemoveAll(s.cfg.DataDir), os.RemoveAll(s.cfg.RunDir)) })
 	}

@@ -31,8 +31,8 @@ func TestSecondServer(t *testing.T) {
 	tidy(t, d)
 }
 
-// TestDown: `larder down` ends all processes and keeps what was wanted; the next
-// start brings it back, empty.
+// TestDown: `larder down` ends all processes, which it finds, and keeps what was wanted; the
+// next start brings it back, empty.
 func TestDown(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -41,8 +41,16 @@ func TestDown(t *testing.T) {
 	secure := trust(t, d)
 	must(t, client(t, primaryAddr(g), token, secure).Set(ctx, "k", "v", 0).Err())
 
+	d.Stop()
+	other := filepath.Join(t.TempDir(), "run")
+	_, err := d.Larder(ctx, "serve", "--run-dir", other, "--listen", "127.0.0.1:0")
+	if err == nil || !strings.Contains(err.Error(), "start with --run-dir="+d.RunDir) {
+		t.Errorf("with another run directory, while engines go on: %v", err)
+	}
+	must(t, d.Start(ctx))
+
 	for range 2 { // also with nothing left to end
-		_, err := d.Larder(ctx, "down", "--run-dir", d.RunDir)
+		_, err := d.Larder(ctx, "down") // wherever their sockets are
 		must(t, err)
 		harness.Eventually(t, "the end of all processes", func(context.Context) error {
 			if pids, at := d.Processes(), d.Listening(); len(pids)+len(at) > 0 {
