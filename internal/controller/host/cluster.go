@@ -59,8 +59,14 @@ func (c *composer) cluster(n *resource.Node) *runtime.Cluster {
 		}
 	}
 	if out.Self.ID == "" {
-		// It was taken out of the group, and only goes on until it is stopped.
+		// It was taken out of the group, and only goes on as what it is until it is stopped:
+		// a replica that took over now would take slots back that have moved.
 		out.Self = clusterNode(own, n)
+		if primary, ok := c.nodes[n.Spec.ReplicaOf]; ok && out.Primary == "" {
+			if of := c.clusters[step.ClusterOfNode(primary.Key())]; of != nil {
+				out.Primary = clusterNode(of, primary).ID
+			}
+		}
 	}
 	slices.SortFunc(out.Peers, func(a, b runtime.ClusterNode) int { return cmp.Compare(a.ID, b.ID) })
 	return out

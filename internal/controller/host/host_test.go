@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-cache/larder/internal/controller/controllertest"
 	"github.com/larder-cache/larder/internal/controller/host"
+	"github.com/larder-cache/larder/internal/core"
 	"github.com/larder-cache/larder/internal/reconcile"
 	"github.com/larder-cache/larder/internal/resource"
 	"github.com/larder-cache/larder/internal/runtime"
@@ -164,6 +165,28 @@ func TestComposeReplicaOfNothing(t *testing.T) {
 	}
 	if p := doc.Nodes[1].Primary; p == nil {
 		t.Error("the second became a primary")
+	}
+}
+
+// A shard that is being removed is in its group no more; its replica stays one until it
+// has ended.
+func TestComposeRemovedShard(t *testing.T) {
+	t.Parallel()
+	l, _ := newHost(t, true)
+	doc := compose(t, l, func(_ *store.Tx, g *resource.ReplicationGroup, n []*resource.Node) {
+		g.Spec.Shards = []resource.Shard{{ID: "0002", Slots: core.AllSlots(), Members: []string{"rg-003"}}}
+		n[2].Spec.ReplicaOf = ""
+		for i := range n {
+			n[i].Spec.Cluster = &resource.NodeCluster{Epoch: i + 1}
+		}
+	})
+	places := map[string]*runtime.Cluster{}
+	for _, n := range doc.Nodes {
+		places[n.ID] = n.Cluster
+	}
+	primary, replica := places["us-east-1/rg-001/0001"], places["us-east-1/rg-002/0001"]
+	if primary.Primary != "" || replica.Primary == "" || replica.Primary != primary.Self.ID {
+		t.Errorf("the primary %s follows %q, its replica %q", primary.Self.ID, primary.Primary, replica.Primary)
 	}
 }
 

@@ -15,16 +15,14 @@ func (w World) shards() []World {
 		return []World{w}
 	}
 	var uids []string
-	epochs := map[string]int{}
-	for i, c := range w.Members {
+	for _, c := range w.Members {
 		uid := c.Record.UID
 		if n := c.Nodes[firstNode]; n != nil && n.Spec.Cluster == nil {
 			uid += " outside"
 		}
 		uids = append(append(uids, uid), c.Turns()...)
-		epochs[c.Record.ID] = i + 1
 	}
-	nodes := fingerprint(uids)
+	nodes, epochs := fingerprint(uids), w.newEpochs()
 	var out []World
 	for i := range w.Group.Spec.Shards {
 		sh := &w.Group.Spec.Shards[i]
@@ -71,9 +69,6 @@ func (p *pass) place(m *member) *resource.NodeCluster {
 	}
 	return c
 }
-
-// nextEpoch is the one for a new successor of a member.
-func (p *pass) nextEpoch(m *member) int { return len(p.epochs) + p.epochs[m.id()] }
 
 // shardID is the shard's id; empty without cluster mode.
 func (p *pass) shardID() string {
