@@ -46,11 +46,11 @@ func (s *server) openState(ctx context.Context, undo *undo) error {
 		return err
 	}
 	undo.add(l.release)
-	if err := keepRunDir(s.cfg.DataDir, s.cfg.RunDir); err != nil {
-		return err
-	}
 	if s.cfg.Ephemeral {
 		undo.add(func() error { return errors.Join(os.RemoveAll(s.cfg.DataDir), os.RemoveAll(s.cfg.RunDir)) })
+	}
+	if err := keepRunDir(s.cfg.DataDir, s.cfg.RunDir); err != nil {
+		return err
 	}
 	if s.seal, err = seal.Open(s.cfg.DataDir); err != nil {
 		return err
