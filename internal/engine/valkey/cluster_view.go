@@ -20,7 +20,10 @@ type knownNode struct {
 	// the two do not know each other yet, it is suspected to be gone.
 	myself, replica, handshake, failing bool
 	connected                           bool
-	slots                               core.Slots
+	// epoch is that of its configuration, of a replica its primary's: of two who say
+	// that they have a slot, the higher one has it.
+	epoch uint64
+	slots core.Slots
 	// leaving are slots on their way to another node, arriving those on their way
 	// from one, by slot.
 	leaving, arriving map[int]string
@@ -59,6 +62,10 @@ func parseNodes(text string) (clusterView, error) {
 		}
 		if fields[3] != "-" {
 			n.primary = fields[3]
+		}
+		var err error
+		if n.epoch, err = strconv.ParseUint(fields[6], 10, 64); err != nil {
+			return v, fmt.Errorf("valkey: no epoch: %q", line)
 		}
 		address, _, _ := strings.Cut(fields[1], "@")
 		if colon := strings.LastIndexByte(address, ':'); colon >= 0 {
@@ -119,6 +126,26 @@ func (v clusterView) doubtful(k *knownNode) bool {
 		primary = v.nodes[k.primary]
 	}
 	return primary == nil || len(primary.slots) == 0 && v.taken().Len() < core.SlotCount
+}
+
+// slotsOf are the slots of a node by what the engine knows; none of one that it does not
+// know.
+func (v clusterView) slotsOf(id string) core.Slots {
+	if n := v.nodes[id]; n != nil {
+		return n.slots
+	}
+	return nil
+}
+
+// contested reports whether another primary has the engine's own epoch. One of the two will
+// take a higher one when they next hear of each other.
+func (v clusterView) contested() bool {
+	for _, n := range v.nodes {
+		if !n.myself && !n.replica && n.connected && n.epoch == v.self.epoch {
+			return true
+		}
+	}
+	return false
 }
 
 // taken are the slots that somebody has.

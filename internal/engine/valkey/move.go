@@ -73,7 +73,7 @@ func (d Driver) MoveSlots(ctx context.Context, from, to engine.Process, slots co
 	if err := m.open(ctx, from, to, min(lanes, slots.Len())); err != nil {
 		return nil, err
 	}
-	err := m.move(ctx, slots)
+	err := errors.Join(m.move(ctx, slots), m.confirm(ctx))
 	return m.moved, err
 }
 
@@ -142,20 +142,22 @@ func (m *mover) move(ctx context.Context, slots core.Slots) error {
 		return nil
 	}
 	first := m.lanes[0]
-	target, err := view(ctx, first.to)
-	if err != nil {
-		return err
-	}
-	source, err := view(ctx, first.from)
+	source, target, err := m.lead(ctx)
 	if err != nil {
 		return err
 	}
 	m.source, m.target = source.self, target.self
 	there := slots.Shared(target.self.slots)
 	left := slots.Without(there)
-	if strange := left.Without(source.self.slots); len(strange) > 0 {
+	// Each of the two may hold the other for the owner.
+	strays := left.Without(source.self.slots)
+	if strange := strays.Without(source.slotsOf(m.toID).Shared(target.slotsOf(m.fromID))); len(strange) > 0 {
 		return fmt.Errorf("valkey: slots %s belong to neither of the nodes", strange)
 	}
+	if err := m.claim(ctx, strays); err != nil {
+		return err
+	}
+	there, left = there.With(strays), left.Without(strays)
 	// Of those that were moved before the source may not have been told.
 	if err := each(ctx, first.from, there.Shared(source.self.slots), "NODE", m.toID); err != nil {
 		return err
