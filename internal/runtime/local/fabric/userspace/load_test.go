@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-cache/larder/internal/pki"
+	"github.com/larder-cache/larder/internal/relay"
 	"github.com/larder-cache/larder/internal/runtime"
 	"github.com/larder-cache/larder/internal/runtime/local"
 )
@@ -51,6 +53,24 @@ func resident(t *testing.T, pid int) int {
 	return 0
 }
 
+// heard waits until the relay has taken in all who connected to its control socket before:
+// one connection of a fabric is there to notice the relay's end, and asks for nothing.
+func (r *rig) heard() {
+	r.t.Helper()
+	paths, err := filepath.Glob(filepath.Join(r.dir, "relay-*.sock"))
+	if err != nil || len(paths) != 1 {
+		r.t.Fatal(paths, err)
+	}
+	c, err := relay.Dial(r.t.Context(), paths[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	if _, err := c.Hello(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // descriptors is how many files a process has open.
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
@@ -82,6 +102,7 @@ func TestManyConnections(t *testing.T) {
 	plain, secure := r.endpoint("node a", backend), r.endpoint("node b", backend)
 	secure.TLS = selfSigned(t)
 	apply(t, f, plain, secure)
+	r.heard()
 	for _, tc := range []struct {
 		name        string
 		ep          local.Endpoint
@@ -173,6 +194,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	socket, _ := r.engine("redis-server")
 	ep := r.endpoint("node a", local.Backend{Node: "a", Socket: socket})
 	apply(t, f, ep)
+	r.heard()
 	pid := f.pid()
 	var limit unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
