@@ -2,7 +2,6 @@ package valkey
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,10 +40,14 @@ func (m *mover) lead(ctx context.Context) (source, target clusterView, err error
 	}
 }
 
-// claim gives the target slots that it got and lost again without the source's knowing.
+// claim gives the target slots that it got and lost again without the source's knowing. All
+// others are told of what was imported alone.
 func (m *mover) claim(ctx context.Context, slots core.Slots) error {
 	to := m.lanes[0].to
-	return errors.Join(each(ctx, to, slots, "IMPORTING", m.fromID), each(ctx, to, slots, "NODE", m.toID))
+	if err := each(ctx, to, slots, "IMPORTING", m.fromID); err != nil {
+		return err
+	}
+	return each(ctx, to, slots, "NODE", m.toID)
 }
 
 // confirm looks whether the target still has all that it got. What it has not was not moved,

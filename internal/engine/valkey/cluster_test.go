@@ -107,6 +107,24 @@ func viewOf(t *testing.T, nodes ...string) clusterView {
 	return v
 }
 
+// TestContested: an epoch is contested by another primary that the engine can hear of.
+func TestContested(t *testing.T) {
+	t.Parallel()
+	self := "1 myself,master - connected 0-99"
+	for other, want := range map[string]bool{
+		"2 master - connected": true, "2 master - disconnected": false, "2 slave 1 connected": false,
+	} {
+		v := viewOf(t, self, other)
+		if v.self.epoch != 1 || v.contested() != want {
+			t.Errorf("epoch %d beside %s: contested %v", v.self.epoch, other, v.contested())
+		}
+		v.nodes["2"].epoch++
+		if v.contested() {
+			t.Errorf("beside another epoch of %s: contested", other)
+		}
+	}
+}
+
 // TestHeirs: a primary of another shard, 3, was succeeded by 4. Its slots are somebody's at
 // every moment, and who was not heard of introduces itself.
 func TestHeirs(t *testing.T) {
